@@ -1,0 +1,57 @@
+"""Recurrent networks in JAX: any pure transition, unfolded over time in blocks."""
+
+from jaxrnn.cells import (
+    GRU,
+    LSTM,
+    Cell,
+    Driven,
+    Elman,
+    ElmanParams,
+    ElmanState,
+    Gated,
+    GRUParams,
+    GRUState,
+    Linear,
+    LSTMParams,
+    LSTMState,
+    Readout,
+    ReadoutParams,
+    Stack,
+    Supervised,
+    SupervisedState,
+    Wrapped,
+    transition,
+)
+from jaxrnn.unfold import BPTT, Autodiff, Scan, TruncatedBPTT, Unfolding, states, unfold
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BPTT",
+    "GRU",
+    "LSTM",
+    "Autodiff",
+    "Cell",
+    "Driven",
+    "Elman",
+    "ElmanParams",
+    "ElmanState",
+    "GRUParams",
+    "GRUState",
+    "Gated",
+    "LSTMParams",
+    "LSTMState",
+    "Linear",
+    "Readout",
+    "ReadoutParams",
+    "Scan",
+    "Stack",
+    "Supervised",
+    "SupervisedState",
+    "TruncatedBPTT",
+    "Unfolding",
+    "Wrapped",
+    "states",
+    "transition",
+    "unfold",
+]

@@ -1,0 +1,31 @@
+"""Transition functions: one family a file."""
+
+from jaxrnn.cells.base import Cell, Driven, Gated, Linear, Wrapped, transition
+from jaxrnn.cells.elman import Elman, ElmanParams, ElmanState
+from jaxrnn.cells.gru import GRU, GRUParams, GRUState
+from jaxrnn.cells.lstm import LSTM, LSTMParams, LSTMState
+from jaxrnn.cells.readout import Readout, ReadoutParams, Supervised, SupervisedState
+from jaxrnn.cells.stack import Stack
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "Cell",
+    "Driven",
+    "Elman",
+    "ElmanParams",
+    "ElmanState",
+    "GRUParams",
+    "GRUState",
+    "Gated",
+    "LSTMParams",
+    "LSTMState",
+    "Linear",
+    "Readout",
+    "ReadoutParams",
+    "Stack",
+    "Supervised",
+    "SupervisedState",
+    "Wrapped",
+    "transition",
+]

@@ -1,0 +1,185 @@
+"""What a recurrent network is: the transition s(t) = f(s(t-1), x(t); θ), and the structure a cell may say it has."""
+
+import abc
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+# Pytrees of arrays. Their structure is the cell's own: a NamedTuple with one documented shape a field.
+Params = Any
+State = Any
+Inputs = Any
+Outputs = Any
+
+
+class Cell(abc.ABC):
+    """The transition of a recurrent network, `s(t) = f(s(t-1), x(t); θ)`, and what of s(t) the next layer reads.
+
+    A cell holds sizes and choices and no arrays; it is hashable, so it can be a static argument of `jax.jit`. Features
+    are the last axis of every array; any axes before it are batch axes, and there may be none.
+
+    Source: Goodfellow, Bengio, Courville, *Deep Learning* (2016), Eq. 10.4 and 10.5.
+    """
+
+    @abc.abstractmethod
+    def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> Params:
+        """Draw new parameters θ of the floating type `dtype`."""
+
+    @abc.abstractmethod
+    def initial_state(self, params: Params, batch_shape: tuple[int, ...] = ()) -> State:
+        """s(0) for the batch axes `batch_shape`, in the floating type of `params`."""
+
+    @abc.abstractmethod
+    def step(self, params: Params, state: State, x: Inputs) -> State:
+        """s(t) = f(s(t-1), x(t); θ)."""
+
+    @abc.abstractmethod
+    def output(self, params: Params, state: State) -> Outputs:
+        """What the next layer, or the loss, reads of s(t)."""
+
+
+class Driven(Cell):
+    """A cell whose input acts through a drive u(t) that needs no state: `s(t) = advance(s(t-1), u(t))`.
+
+    The drive of a whole block of time is then one matrix product.
+    """
+
+    @abc.abstractmethod
+    def drive(self, params: Params, x: Inputs) -> Any:
+        """u(t) from x(t): a pytree of arrays, with any axes before the last."""
+
+    @abc.abstractmethod
+    def advance(self, params: Params, state: State, u: Any) -> State:
+        """s(t) from s(t-1) and u(t)."""
+
+    def step(self, params: Params, state: State, x: Inputs) -> State:
+        """s(t) = advance(s(t-1), drive(x(t)))."""
+        return self.advance(params, state, self.drive(params, x))
+
+
+class Gated(Driven):
+    """A driven cell that reads its state through products h(t-1) @ W and is pointwise after them.
+
+    `advance(s, u) = activate(s, u, h @ W)`. The gradient of W is then one product a block, `Σ_t h(t-1)ᵀ ∂L/∂a(t)`.
+    """
+
+    @abc.abstractmethod
+    def recurrent(self, params: Params) -> Any:
+        """The recurrent matrices: a pytree of arrays `(hidden, n)`, one for each gate."""
+
+    @abc.abstractmethod
+    def hidden(self, state: State) -> jax.Array:
+        """The part h of the state that the recurrent matrices multiply, `(*batch, hidden)`."""
+
+    @abc.abstractmethod
+    def activate(self, params: Params, state: State, u: Any, a: Any) -> State:
+        """s(t) from s(t-1), the drive u(t) and a = h(t-1) @ W (a tree like `recurrent`'s): element by element."""
+
+    def advance(self, params: Params, state: State, u: Any) -> State:
+        """s(t) = activate(s(t-1), u(t), h(t-1) @ W)."""
+        h = self.hidden(state)
+        return self.activate(params, state, u, jax.tree.map(lambda W: h @ W, self.recurrent(params)))
+
+
+class Linear(Driven):
+    """A cell that is linear in its state, element by element: `s(t) = a(t) * s(t-1) + b(t)`.
+
+    Such a recurrence can be solved in parallel by a prefix scan.
+    """
+
+    @abc.abstractmethod
+    def coefficients(self, params: Params, xs: Inputs) -> tuple[State, State]:
+        """(a, b) from x: two trees like the state's, with any axes before the last."""
+
+    def drive(self, params: Params, x: Inputs) -> Any:
+        """u(t) = (a(t), b(t))."""
+        return self.coefficients(params, x)
+
+    def advance(self, params: Params, state: State, u: Any) -> State:
+        """s(t) = a(t) * s(t-1) + b(t)."""
+        return jax.tree.map(lambda s, a, b: a * s + b, state, *u)
+
+
+class Wrapped(Cell):
+    """The recurrence of an `inner` cell, read differently: the state is a function of the inner state and of x(t) alone.
+
+    What such a cell adds (a readout, a loss) takes no part in the recurrence, so `unfold` runs the inner cell with all
+    its traits and applies `extend` and `output` to whole blocks of time.
+    """
+
+    inner: Cell
+
+    @abc.abstractmethod
+    def inner_params(self, params: Params) -> Params:
+        """The inner cell's part of the parameters."""
+
+    @abc.abstractmethod
+    def inner_state(self, state: State) -> State:
+        """The inner cell's part of the state."""
+
+    @abc.abstractmethod
+    def inner_input(self, x: Inputs) -> Inputs:
+        """The inner cell's part of the input."""
+
+    @abc.abstractmethod
+    def extend(self, state: State, x: Inputs) -> State:
+        """The whole state at t, from the inner cell's state at t and x(t)."""
+
+    def step(self, params: Params, state: State, x: Inputs) -> State:
+        """s(t) = extend(f(s(t-1), x(t)), x(t)) with the inner cell's f."""
+        inner = self.inner.step(self.inner_params(params), self.inner_state(state), self.inner_input(x))
+        return self.extend(inner, x)
+
+
+@dataclass(frozen=True)
+class _Transition(Cell):
+    function: Callable[[Params, State, Inputs], State]
+    read: Callable[[Params, State], Outputs] | None
+    initial: Callable[..., Params] | None
+    start: Callable[[Params, tuple[int, ...]], State] | None
+
+    def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> Params:
+        if self.initial is None:
+            raise ValueError("transition(f) has no init: pass transition(f, init=...), or make the parameters yourself")
+        return self.initial(key, dtype)
+
+    def initial_state(self, params: Params, batch_shape: tuple[int, ...] = ()) -> State:
+        if self.start is None:
+            raise ValueError(
+                "transition(f) does not know s(0): pass state=... to unfold, or transition(f, initial_state=...)"
+            )
+        return self.start(params, batch_shape)
+
+    def step(self, params: Params, state: State, x: Inputs) -> State:
+        return self.function(params, state, x)
+
+    def output(self, params: Params, state: State) -> Outputs:
+        return state if self.read is None else self.read(params, state)
+
+
+def transition(
+    f: Callable[[Params, State, Inputs], State],
+    *,
+    output: Callable[[Params, State], Outputs] | None = None,
+    init: Callable[..., Params] | None = None,
+    initial_state: Callable[[Params, tuple[int, ...]], State] | None = None,
+) -> Cell:
+    """A cell of any pure function `f(params, state, x) -> state`: `s(t) = f(s(t-1), x(t); θ)`.
+
+    Args:
+        f: the transition; pure, and returning a state of the structure, shapes and types it was given.
+        output: `output(params, state)`, what the next layer reads; default: the whole state.
+        init: `init(key, dtype)`, draws parameters; without it the caller makes them.
+        initial_state: `initial_state(params, batch_shape)`, s(0); without it `unfold` needs `state=`.
+
+    Example:
+        logistic = transition(lambda r, s, x: r * s * (1 - s))
+        unfold(logistic, 3.7, steps=100, state=jnp.array(0.5)).outputs
+
+    Source: Goodfellow, Bengio, Courville, *Deep Learning* (2016), Eq. 10.1: s(t) = f(s(t-1); θ).
+    """
+    return _Transition(f, output, init, initial_state)

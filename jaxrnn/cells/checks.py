@@ -1,0 +1,32 @@
+"""Checks that a cell makes of its sizes and of what it is given, before any arithmetic."""
+
+import operator
+from typing import Any
+
+import jax.numpy as jnp
+
+
+def positive(owner: object, **sizes: int) -> None:
+    """Raise unless every named size is a whole number of at least 1."""
+    name = type(owner).__name__
+    for field, size in sizes.items():
+        try:
+            whole = operator.index(size)
+        except TypeError:
+            raise TypeError(f"{name}: {field} must be a whole number, got {size!r}") from None
+        if isinstance(size, bool) or whole < 1:
+            raise ValueError(f"{name}: {field} must be at least 1, got {size!r}")
+
+
+def features(owner: object, x: Any, size: int) -> None:
+    """Raise unless x is a floating-point array whose last axis has `size` entries."""
+    name = type(owner).__name__
+    if not hasattr(x, "dtype") or not hasattr(x, "shape"):
+        raise TypeError(f"{name}: x must be one array (..., {size}), got {type(x).__name__}")
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(
+            f"{name}: x must be of a floating type, got {x.dtype}: pass x.astype(jnp.float32), or for symbols "
+            "jax.nn.one_hot(x, input_size) or rows of an embedding"
+        )
+    if x.ndim < 1 or x.shape[-1] != size:
+        raise ValueError(f"{name}: the last axis of x must be input_size = {size}, got shape {tuple(x.shape)}")

@@ -1,0 +1,92 @@
+"""The gated recurrent unit."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from jaxrnn.cells import checks
+from jaxrnn.cells.base import Gated
+from jaxrnn.cells.gates import drive_gates, split_gates
+from jaxrnn.cells.initializers import uniform_by_hidden
+
+
+class GRUParams(NamedTuple):
+    """θ of a GRU; gates in the order r, z, n."""
+
+    U: jax.Array  # (input, 3·hidden)
+    W: jax.Array  # (hidden, 3·hidden)
+    b: jax.Array  # (3·hidden,)
+    c: jax.Array  # (hidden,), the recurrent bias of n, inside the reset
+
+
+class GRUState(NamedTuple):
+    """s(t) of a GRU."""
+
+    h: jax.Array  # (*batch, hidden)
+
+
+@dataclass(frozen=True)
+class GRU(Gated):
+    """The gated recurrent unit, its reset after the matrix product (as in cuDNN and PyTorch).
+
+        r, z = σ(b + h(t-1) W + x(t) U)                 reset and update gate, each with its own columns
+        n    = tanh(b + x(t) U + r ⊙ (h(t-1) W + c))    the new content
+        h(t) = (1 - z) ⊙ n + z ⊙ h(t-1)
+
+    Shapes: x `(*batch, input)`, h and the output `(*batch, hidden)`, U `(input, 3·hidden)`, W `(hidden, 3·hidden)`,
+    b `(3·hidden,)`, the gates side by side in the order r, z, n; c `(hidden,)`. All start uniform in ±1/√hidden.
+
+    Args:
+        input_size: entries of x(t).
+        hidden_size: entries of h(t).
+
+    Raises:
+        ValueError: a size below 1; x whose last axis is not `input_size`.
+        TypeError: x of integers or complex numbers.
+
+    Example:
+        cell = GRU(input_size=65, hidden_size=256)
+        h = unfold(cell, cell.init(jax.random.key(0)), jnp.ones((20, 65))).outputs  # (20, 256)
+
+    Source: Cho et al. (2014); *Deep Learning*, Eq. 10.45 to 10.47 (there u is 1 - z, and the reset comes before the
+    product); the reset after the product: Chung et al. (2014) as implemented in cuDNN.
+    """
+
+    input_size: int
+    hidden_size: int
+
+    def __post_init__(self):
+        checks.positive(self, input_size=self.input_size, hidden_size=self.hidden_size)
+
+    def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> GRUParams:
+        key, key_c = jax.random.split(key)
+        U, W, b = uniform_by_hidden(key, self.input_size, self.hidden_size, gates=3, dtype=dtype)
+        bound = self.hidden_size**-0.5
+        return GRUParams(U, W, b, jax.random.uniform(key_c, (self.hidden_size,), dtype, -bound, bound))
+
+    def initial_state(self, params: GRUParams, batch_shape: tuple[int, ...] = ()) -> GRUState:
+        return GRUState(jnp.zeros((*batch_shape, self.hidden_size), params.W.dtype))
+
+    def drive(self, params: GRUParams, x: jax.Array) -> tuple[jax.Array, ...]:
+        checks.features(self, x, self.input_size)
+        return drive_gates(x, params.U, params.b, gates=3)
+
+    def recurrent(self, params: GRUParams) -> tuple[jax.Array, ...]:
+        return split_gates(params.W, 3)
+
+    def hidden(self, state: GRUState) -> jax.Array:
+        return state.h
+
+    def activate(
+        self, params: GRUParams, state: GRUState, u: tuple[jax.Array, ...], a: tuple[jax.Array, ...]
+    ) -> GRUState:
+        r = jax.nn.sigmoid(u[0] + a[0])
+        z = jax.nn.sigmoid(u[1] + a[1])
+        n = jnp.tanh(u[2] + r * (a[2] + params.c))
+        return GRUState(n + z * (state.h - n))
+
+    def output(self, params: GRUParams, state: GRUState) -> jax.Array:
+        return state.h

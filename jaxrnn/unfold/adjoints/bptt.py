@@ -1,0 +1,103 @@
+"""Backpropagation through time, a block at a time."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxrnn.cells import checks
+from jaxrnn.cells.base import Gated
+from jaxrnn.unfold import sizes
+from jaxrnn.unfold.adjoints.gated import GatedPullback
+from jaxrnn.unfold.adjoints.generic import GenericPullback
+from jaxrnn.unfold.adjoints.inexact import add, inexact, split, zeros
+from jaxrnn.unfold.adjoints.reverse_only import reverse_only
+from jaxrnn.unfold.problem import Operands, Problem, Trajectory, over_blocks, put_block, take_block, where
+
+
+@dataclass(frozen=True)
+class BPTT:
+    """Backpropagation through time that keeps few states: a block is recomputed, then stepped back through.
+
+        λ(t) = ∂L/∂s(t) + (∂f/∂s(t))ᵀ λ(t+1),     ∂L/∂θ = Σ_t (∂f/∂θ)ᵀ λ(t)
+
+    What is kept of the forward pass is the state before every block of `block` steps: memory O(τ / block + block).
+    `block=1` keeps every state (for a cell that is `Gated`, nothing is then computed twice one step after another). The
+    gradient of a recurrent matrix is one matrix product a block.
+
+    Args:
+        block: steps in a block; None chooses from the sizes: every state if they are few or small beside the outputs,
+            else about √τ steps a block.
+
+    Raises:
+        ValueError: `block` below 1.
+        TypeError: forward-mode differentiation (`jax.jvp`, `jax.jacfwd`, `jax.hessian`): pass `adjoint=Autodiff()`.
+
+    Example:
+        jax.grad(lambda p: loss(unfold(cell, p, xs, adjoint=BPTT(block=64)).final))(params)
+
+    Source: Goodfellow, Bengio, Courville, *Deep Learning* (2016), Sec. 10.2.2; blocks: Chen et al., *Training deep nets
+    with sublinear memory cost* (2016).
+    """
+
+    block: int | None = None
+
+    def __post_init__(self):
+        if self.block is not None:
+            checks.positive(self, block=self.block)
+
+    def run(self, problem: Problem, operands: Operands, method: Any) -> Trajectory:
+        """Values by the method, gradients by blocks."""
+        if problem.steps == 0:
+            return method.run(problem, operands)
+        given, others, merge = split(operands)
+        keep = self.block or sizes.keep(problem, operands)
+
+        @jax.custom_vjp
+        def values(given: list[Any], others: list[Any]) -> Trajectory:
+            return method.run(problem, merge(given, others))
+
+        def forward(given: list[Any], others: list[Any]) -> Any:
+            trajectory = method.run(problem, merge(given, others), keep=keep)
+            return trajectory._replace(kept=None), (given, others, trajectory.kept)
+
+        def backward(saved: Any, cotangents: Trajectory) -> Any:
+            given, others, kept = saved
+            return _backward(problem, merge(given, others), keep, kept, cotangents), [None] * len(others)
+
+        values.defvjp(forward, backward)
+        return values(reverse_only(given), others)
+
+
+def _backward(problem: Problem, operands: Operands, keep: int, kept: Any, cotangents: Trajectory) -> list[Any]:
+    """Cotangents of the operands, from the states that were kept and the cotangents of what was returned."""
+    pullback = (GatedPullback if isinstance(problem.cell, Gated) else GenericPullback)(problem, operands)
+    of_outputs, of_final = inexact(cotangents.outputs), inexact(cotangents.final)
+    block = keep if keep > 1 or isinstance(pullback, GenericPullback) else sizes.backward_block(problem, operands)
+
+    def body(carry: Any, number: Any, start: Any, size: int) -> Any:
+        sums, lam, of_xs = carry
+        flags = problem.flags(operands, start, size)
+        xs = problem.inputs(operands, start, size, flags.valid)
+        if keep > 1:
+            first, after = jax.tree.map(lambda k: k[number], kept), None
+        else:
+            previous = start + size if problem.reverse else start - 1
+            outside = previous == (problem.steps if problem.reverse else -1)
+            one = jax.tree.map(lambda k: lax.dynamic_index_in_dim(k, previous, keepdims=False), kept)
+            first = where(jnp.asarray(outside), operands.state, one)
+            after = take_block(kept, start, size)
+        sums, lam, of_block = pullback.block(sums, lam, first, after, xs, flags, take_block(of_outputs, start, size))
+        if flags.valid is not None:
+            of_block = where(flags.valid, of_block, [jnp.zeros_like(x) for x in of_block])
+        return sums, lam, put_block(of_xs, of_block, start)
+
+    carry = pullback.start(), of_final, zeros(operands.xs)
+    sums, lam, of_xs = over_blocks(
+        body, carry, steps=problem.steps, block=min(block, problem.steps), backward=not problem.reverse
+    )
+    of_params, of_emit, of_initial = pullback.finish(sums)
+    gradients = [*of_params, *of_emit, *add(lam, of_initial), *of_xs]
+    return [g.astype(x.dtype) for g, x in zip(gradients, inexact(operands), strict=True)]

@@ -1,0 +1,155 @@
+"""Blocks of backpropagation for gated cells: a product and a pointwise step in time, weight gradients by the block."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxrnn.cells.base import Gated, Inputs, Params, State
+from jaxrnn.unfold.adjoints.inexact import accumulators, add, inexact, narrow, vjp
+from jaxrnn.unfold.problem import Flags, Operands, Problem, where
+from jaxrnn.unfold.scan import Scan
+
+
+class Sums(NamedTuple):
+    """Gradients of what many steps share, summed over the blocks done so far; lists of arrays."""
+
+    drive: list[Any]  # of the parameters that the drive reads
+    recurrent: list[Any]  # of the recurrent matrices
+    activate: list[Any]  # of the parameters that activate reads
+    emit: list[Any]  # of the parameters that the outputs read
+    initial: list[Any]  # of s(0), where resets return to it
+
+
+class GatedPullback:
+    """Steps back through the blocks of one problem whose cell is `Gated`.
+
+    The states before each step are known, so the drive, the recurrent products and the derivatives of `activate` are
+    found for all steps of a block at once. What is left to do one step after another is linear in λ: a pointwise
+    product, and λ's recurrent product with Wᵀ.
+    """
+
+    def __init__(self, problem: Problem, operands: Operands):
+        assert isinstance(problem.cell, Gated)
+        self.cell, self.problem, self.operands = problem.cell, problem, operands
+        params, state = operands.params, operands.state
+        x = jax.eval_shape(lambda xs: jax.tree.map(lambda a: a[0], xs), operands.xs)
+        u = jax.eval_shape(self._drive, params, x)
+        self.matrices, self.pull_matrices = vjp(self.cell.recurrent, params)
+        a = jax.eval_shape(self._recur, state)
+        self.drive = narrow(self._drive, params, x)
+        self.activate = narrow(self.cell.activate, params, state, u, a)
+        self.emit = narrow(problem.read, operands.emit_params, state, x) if problem.read is not None else None
+
+    def _drive(self, params: Params, x: Inputs) -> Any:
+        return self.cell.drive(params, self.problem.select(x))
+
+    def _recur(self, state: State) -> Any:
+        h = self.cell.hidden(state)
+        return jax.tree.map(lambda W: h @ W, self.matrices)
+
+    def start(self) -> Sums:
+        """Zero sums."""
+        emit = self.emit.arrays if self.emit is not None else []
+        arrays = self.drive.arrays, inexact(self.matrices), self.activate.arrays, emit, inexact(self.operands.state)
+        return Sums(*(accumulators(part) for part in arrays))
+
+    def finish(self, sums: Sums) -> tuple[list[Any], list[Any], list[Any]]:
+        """Gradients of params, emit_params and s(0)."""
+        of_matrices = [s.astype(W.dtype) for s, W in zip(sums.recurrent, inexact(self.matrices), strict=True)]
+        (of_params,) = self.pull_matrices(of_matrices)
+        of_params = add(add(of_params, self.drive.widen(sums.drive)), self.activate.widen(sums.activate))
+        emit_params = inexact(self.operands.emit_params)
+        of_emit = [jnp.zeros_like(p) for p in emit_params] if self.emit is None else self.emit.widen(sums.emit)
+        return of_params, of_emit, sums.initial
+
+    def block(
+        self, sums: Sums, lam: list[Any], first: State, after: State, xs: Inputs, flags: Flags, of_outputs: list[Any]
+    ) -> tuple[Sums, list[Any], list[Any]]:
+        """λ before the block and the gradients of its inputs, from λ after it and the gradients of its outputs.
+
+        `first` is the state that the block starts from, `after` the state after each step, None where it was not kept.
+        """
+        if after is None:
+            _, after = Scan().states(self.problem, self.operands, first, xs, flags)
+        before = jax.tree.map(self._shift, first, after)
+        of_emit, of_after, of_xs = self._emitted(after, xs, flags, of_outputs)
+        entered = before
+        if flags.reset is not None:
+            entered = jax.vmap(where, in_axes=(0, None, 0))(flags.reset, self.operands.state, before)
+        u, pull_drive = vjp(self.drive.function, self.drive.arrays, xs)
+        lam, of_activate, of_initial, of_u, of_a = self._step_back(sums, lam, entered, u, of_after, flags)
+        of_drive, of_driven = pull_drive(of_u)
+        h = self.cell.hidden(entered)
+        of_matrices = [
+            jnp.einsum("...h,...n->hn", h, d, preferred_element_type=s.dtype)
+            for d, s in zip(of_a, sums.recurrent, strict=True)
+        ]
+        sums = Sums(
+            add(sums.drive, of_drive),
+            add(sums.recurrent, of_matrices),
+            of_activate,
+            add(sums.emit, of_emit),
+            of_initial,
+        )
+        return sums, lam, add(of_driven, of_xs)
+
+    def _shift(self, first: jax.Array, after: jax.Array) -> jax.Array:
+        """The array before each step of a block, from the one after each step."""
+        parts = (after[1:], first[None]) if self.problem.reverse else (first[None], after[:-1])
+        return jnp.concatenate(parts)
+
+    def _emitted(self, after: State, xs: Inputs, flags: Flags, of_outputs: list[Any]) -> tuple[Any, Any, Any]:
+        """Gradients through the outputs alone: of the parameters they read, of the states, of the inputs."""
+        if self.emit is None:
+            return [], [jnp.zeros_like(s) for s in inexact(after)], [jnp.zeros_like(x) for x in inexact(xs)]
+        read = jax.vmap(self.emit.function, in_axes=(None, 0, 0))
+
+        def outputs(arrays: list[Any], states: State, xs: Inputs) -> Any:
+            values = read(arrays, states, xs)
+            return values if flags.valid is None else where(flags.valid, values, jax.tree.map(jnp.zeros_like, values))
+
+        return vjp(outputs, self.emit.arrays, after, xs)[1](of_outputs)
+
+    def _step_back(
+        self, sums: Sums, lam: list[Any], entered: State, u: Any, of_after: list[Any], flags: Flags
+    ) -> tuple[list[Any], list[Any], list[Any], list[Any], list[Any]]:
+        """λ(t) = ∂L/∂s(t) + (∂f/∂s(t))ᵀ λ(t+1) through a block; also the gradients of u and a at every step."""
+
+        def linearize(state: State, u: Any, a: Any) -> Any:
+            return vjp(self.activate.function, self.activate.arrays, state, u, a)[1]
+
+        pullbacks = jax.vmap(linearize)(entered, u, self._recur(entered))
+        one_state = jax.eval_shape(lambda s: jax.tree.map(lambda a: a[0], s), entered)
+        to_state = jax.linear_transpose(lambda s: self.cell.hidden(s), one_state)
+        transposed = [W.T for W in inexact(self.matrices)]
+        same: list[bool] = []
+
+        def back(carry: Any, step: Any) -> Any:
+            lam, of_params, of_initial = carry
+            pullback, of_state, flag = step
+            lam = add(lam, of_state)
+            held = None
+            if flag.valid is not None:
+                nothing = [jnp.zeros_like(x) for x in lam]
+                lam, held = where(flag.valid, lam, nothing), where(flag.valid, nothing, lam)
+            of_arrays, before, of_u, of_a = pullback(lam)
+            (of_hidden,) = to_state(sum(d @ W for d, W in zip(of_a, transposed, strict=True)))
+            before = add(before, inexact(of_hidden))
+            if flag.reset is not None:
+                nothing = [jnp.zeros_like(x) for x in before]
+                of_initial = add(of_initial, where(flag.reset, before, nothing))
+                before = where(flag.reset, nothing, before)
+            if flag.detach is not None:
+                before = where(flag.detach, [jnp.zeros_like(x) for x in before], before)
+            lam = before if held is None else add(before, held)
+            # Where a cell reads only u + a, their gradients are one array: it is kept once.
+            same[:] = [len(of_u) == len(of_a) and all(d is e for d, e in zip(of_u, of_a, strict=True))]
+            return (lam, add(of_params, of_arrays), of_initial), (of_a, [] if same[0] else of_u)
+
+        carry = lam, sums.activate, sums.initial
+        (lam, of_params, of_initial), (of_a, of_u) = lax.scan(
+            back, carry, (pullbacks, of_after, flags), reverse=not self.problem.reverse
+        )
+        return lam, of_params, of_initial, of_a if same[0] else of_u, of_a

@@ -1,0 +1,37 @@
+"""An identity that reverse mode passes through and forward mode may not."""
+
+from typing import Any
+
+import jax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+MESSAGE = (
+    "unfold with a blocked adjoint has no forward-mode derivative (jax.jvp, jax.linearize, jax.jacfwd, jax.hessian): "
+    "pass adjoint=Autodiff() to unfold"
+)
+
+_tangent = Primitive("unfold_tangent")
+
+
+def _refuse(*_: Any, **__: Any) -> Any:
+    raise TypeError(MESSAGE)
+
+
+# Linear: reverse mode only ever transposes it, which is the identity; forward mode has to evaluate it.
+_tangent.def_impl(_refuse)
+_tangent.def_abstract_eval(lambda x: x)
+mlir.register_lowering(_tangent, _refuse)
+ad.deflinear2(_tangent, lambda cotangent, _: [cotangent])
+batching.defvectorized(_tangent)
+
+
+@jax.custom_jvp
+def reverse_only(arrays: list[jax.Array]) -> list[jax.Array]:
+    """The same arrays; differentiating them in forward mode raises a TypeError that says what to do instead."""
+    return arrays
+
+
+@reverse_only.defjvp
+def _reverse_only_jvp(primals: Any, tangents: Any) -> Any:
+    return primals[0], [_tangent.bind(t) for t in tangents[0]]

@@ -1,0 +1,217 @@
+"""`unfold`: the one entry point over time."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn.cells.base import Cell, Inputs, Outputs, Params, State, Wrapped
+from jaxrnn.cells.stack import Stack
+from jaxrnn.unfold import validate
+from jaxrnn.unfold.adjoints.bptt import BPTT
+from jaxrnn.unfold.problem import Operands, Problem, Trajectory, where
+from jaxrnn.unfold.scan import Scan
+
+Emit = Callable[[Cell, Params, State], Outputs]
+Read = Callable[[Params, State, Inputs], Outputs]
+Select = Callable[[Inputs], Inputs]
+
+
+class Unfolding(NamedTuple):
+    """What `unfold` returns."""
+
+    outputs: Outputs  # what `emit` gave at every step, time on the axis it has in xs; None with emit=None
+    final: State  # the state after the last valid step
+    info: Any  # what the method reports; None for Scan
+
+
+def states(cell: Cell, params: Params, state: State) -> State:
+    """An `emit` for `unfold` that keeps whole states."""
+    return state
+
+
+def _output(cell: Cell, params: Params, state: State) -> Outputs:
+    return cell.output(params, state)
+
+
+def unfold(
+    cell: Cell,
+    params: Params,
+    xs: Inputs = None,
+    *,
+    state: State = None,
+    steps: int | None = None,
+    lengths: Any = None,
+    resets: Any = None,
+    reverse: bool = False,
+    time_axis: int = 0,
+    emit: Emit | None = Cell.output,
+    method: Any = Scan(),  # noqa: B008  frozen, without state
+    adjoint: Any = BPTT(),  # noqa: B008
+) -> Unfolding:
+    """Run a cell over time: s(t) = f(s(t-1), x(t); θ) for t = 1..τ.
+
+    Args:
+        cell: what to run.
+        params: its parameters θ.
+        xs: inputs, a pytree whose leaves have time on `time_axis`, then any batch axes: `(time, *batch, features)`.
+            None, with `steps=τ`, runs the classical system s(t) = f(s(t-1); θ).
+        state: s(0); default `cell.initial_state(params, batch)`.
+        steps: τ, where there is no xs to tell it.
+        lengths: integers of the shape of the batch: steps at and past the length leave the state as it is and give zero
+            outputs; `final` is the state at the true length. Length 0 gives s(0), zeros, and zero gradients.
+        resets: booleans `(time, *batch)`: the state is set back to s(0) before x(t) is consumed.
+        reverse: from the last valid step to the first; outputs stay beside the inputs of their time.
+        time_axis: the axis of time in xs, resets and outputs.
+        emit: `emit(cell, params, state)`, what to keep of each step; None keeps nothing but `final`;
+            `jaxrnn.states` keeps whole states.
+        method: how the values are computed: `Scan()`.
+        adjoint: how gradients are computed: `BPTT()`, `TruncatedBPTT(steps)`, `Autodiff()`. It never changes a value.
+
+    Returns:
+        `Unfolding(outputs, final, info)`.
+
+    Raises:
+        ValueError: sizes that do not fit, lengths beyond the time axis (where they are known), neither xs nor steps.
+        TypeError: types that do not fit: integers where floating-point numbers belong, a step that changes the type of
+            the state; forward-mode differentiation of a blocked adjoint.
+
+    Example:
+        cell = GRU(input_size=8, hidden_size=32)
+        run = unfold(cell, cell.init(jax.random.key(0)), jnp.ones((100, 4, 8)))
+        run.outputs.shape, run.final.h.shape  # (100, 4, 32), (4, 32)
+
+    Source: Goodfellow, Bengio, Courville, *Deep Learning* (2016), Sec. 10.1.
+    """
+    validate.recurrence(cell)
+    tau = validate.length_of_time(xs, steps, time_axis)
+    xs = jax.tree.map(lambda a: jnp.moveaxis(jnp.asarray(a), time_axis, 0), xs)
+    if resets is not None and jnp.ndim(resets) > 1:
+        resets = jnp.moveaxis(jnp.asarray(resets), time_axis, 0)
+    batch = validate.batch_shape(_first_input(cell, xs), lengths, resets)
+    lengths, resets = validate.lengths_and_resets(lengths, resets, tau, batch, xs)
+    state = validate.first_state(cell, params, state, batch)
+    validate.step_keeps_state(cell, params, state, xs)
+    if emit is Cell.output:
+        emit = _output
+    read = None if emit is None else lambda params, state, x: emit(cell, params, state)
+    run = _Run(tau, lengths, resets, reverse, method, adjoint)
+    trajectory = run(cell, params, state, xs, lambda x: x, read, params)
+    outputs = jax.tree.map(lambda a: jnp.moveaxis(a, 0, time_axis), trajectory.outputs)
+    return Unfolding(outputs, trajectory.final, trajectory.info)
+
+
+def _first_input(cell: Cell, xs: Inputs) -> Inputs:
+    """The input of the cell that runs first, within wrappers and stacks."""
+    if isinstance(cell, Wrapped):
+        return _first_input(cell.inner, cell.inner_input(xs))
+    return _first_input(cell.cells[0], xs) if isinstance(cell, Stack) else xs
+
+
+class _Run(NamedTuple):
+    """What is the same for every cell within a cell."""
+
+    steps: int
+    lengths: jax.Array | None
+    resets: jax.Array | None
+    reverse: bool
+    method: Any
+    adjoint: Any
+
+    def __call__(
+        self, cell: Cell, params: Params, state: State, xs: Inputs, select: Select, read: Read | None, read_params: Params
+    ) -> Trajectory:
+        """Run `cell` on `select(xs)`; the outputs are `read(read_params, s(t), x(t))`."""
+        if isinstance(cell, Wrapped):
+            return self._wrapped(cell, params, state, xs, select, read, read_params)
+        if isinstance(cell, Stack):
+            return self._stack(cell, params, state, xs, select, read, read_params)
+        problem = Problem(cell, select, read, self.steps, self.reverse)
+        operands = Operands(params, read_params, state, xs, self.lengths, self.resets)
+        return self.adjoint.run(problem, operands, self.method)
+
+    def _wrapped(
+        self, cell: Wrapped, params: Params, state: State, xs: Inputs, select: Select, read: Read | None, read_params: Params
+    ) -> Trajectory:
+        """Run the inner cell; what the wrapper adds to its states is a matter of reading them."""
+
+        def read_inner(params: Params, inner: State, x: Inputs) -> Outputs:
+            assert read is not None
+            return read(params, cell.extend(inner, select(x)), x)
+
+        inner = self(
+            cell.inner,
+            cell.inner_params(params),
+            cell.inner_state(state),
+            xs,
+            lambda x: cell.inner_input(select(x)),
+            None if read is None else read_inner,
+            read_params,
+        )
+        if self.steps == 0:
+            return inner._replace(final=state)
+        final = cell.extend(inner.final, self._last(select(xs)))
+        if self.lengths is not None:
+            final = where(self.lengths > 0, final, state)
+        return inner._replace(final=final)
+
+    def _last(self, xs: Inputs) -> Inputs:
+        """The input of the last valid step."""
+        if self.reverse:
+            return jax.tree.map(lambda a: a[0], xs)
+        if self.lengths is None:
+            return jax.tree.map(lambda a: a[-1], xs)
+        last = jnp.maximum(self.lengths - 1, 0)[None]
+
+        def take(a: jax.Array) -> jax.Array:
+            return jnp.take_along_axis(a, last.reshape(last.shape + (1,) * (a.ndim - last.ndim)), axis=0)[0]
+
+        return jax.tree.map(take, xs)
+
+    def _stack(
+        self, cell: Stack, params: Params, state: State, xs: Inputs, select: Select, read: Read | None, read_params: Params
+    ) -> Trajectory:
+        """Run layer by layer. The states of the lower layers are kept only if what is emitted reads them."""
+        *lower, top = range(len(cell.cells))
+        keep = read is not None and _reads_lower(read, read_params, state, xs)
+        finals, infos, kept = [], [], []
+        below, take = xs, select
+        for k in lower:
+            layer = cell.cells[k]
+
+            def output(params: Params, state: State, x: Inputs, layer: Cell = layer) -> Outputs:
+                return (layer.output(params, state), state) if keep else (layer.output(params, state), None)
+
+            run = self(layer, params[k], state[k], below, take, output, params[k])
+            (below, states), take = run.outputs, lambda x: x
+            finals.append(run.final)
+            infos.append(run.info)
+            kept.append(states)
+
+        def read_top(params: Params, state_top: State, x: Inputs) -> Outputs:
+            below, whole, lower = x
+            assert read is not None
+            return read(params, (*(lower if keep else state[:-1]), state_top), whole)
+
+        run = self(
+            cell.cells[top],
+            params[top],
+            state[top],
+            (below, xs, tuple(kept)),
+            lambda x: take(x[0]),
+            None if read is None else read_top,
+            read_params,
+        )
+        infos.append(run.info)
+        info = None if all(i is None for i in infos) else tuple(infos)
+        return Trajectory(run.outputs, (*finals, run.final), None, info)
+
+
+def _reads_lower(read: Read, read_params: Params, state: State, xs: Inputs) -> bool:
+    """Whether what is emitted of a stack reads the states of layers below the top."""
+    x = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), xs)
+    lower = jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype), state[:-1])
+    jaxpr = jax.make_jaxpr(lambda lower, p, s, x: read(p, (*lower, s), x))(lower, read_params, state[-1], x).jaxpr
+    used = {id(v) for equation in jaxpr.eqns for v in equation.invars} | {id(v) for v in jaxpr.outvars}
+    return any(id(v) in used for v in jaxpr.invars[: len(jax.tree.leaves(lower))])

@@ -1,0 +1,145 @@
+"""What a method and an adjoint are given to run: one recurrence, its operands, and time cut into blocks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxrnn.cells.base import Cell, Inputs, Outputs, Params, State
+
+Carry = TypeVar("Carry")
+
+
+class Operands(NamedTuple):
+    """The arrays of a problem. Time is the first axis of `xs` and `resets`."""
+
+    params: Params  # of the cell that runs
+    emit_params: Params  # of what is read of its states
+    state: State  # s(0)
+    xs: Inputs  # pytree, leaves (time, ...); None where there is no input
+    lengths: jax.Array | None  # (*batch,), integers
+    resets: jax.Array | None  # (time, *batch), booleans
+
+
+class Flags(NamedTuple):
+    """What is special about each step of a block; None where nothing is."""
+
+    valid: jax.Array | None  # (block, *batch): the step is before the sequence's end
+    reset: jax.Array | None  # (block, *batch): the state returns to s(0) first
+    detach: jax.Array | None  # (block,): the gradient stops before this step
+
+
+class Trajectory(NamedTuple):
+    """What a method found."""
+
+    outputs: Outputs  # leaves (time, ...); None where nothing is emitted
+    final: State
+    kept: State  # see `keep` of `Method.run`
+    info: Any
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The choices of a problem: what runs, over how many steps, in which direction, and what is read of it."""
+
+    cell: Cell
+    select: Callable[[Inputs], Inputs]  # the cell's part of the inputs
+    read: Callable[[Params, State, Inputs], Outputs] | None  # one step's output, from emit_params, state and input
+    steps: int
+    reverse: bool
+    detach_every: int | None = None  # the gradient stops before every such step
+
+    def flags(self, operands: Operands, start: jax.Array | int, size: int) -> Flags:
+        """The flags of the block of `size` steps that begins at time `start`."""
+        t = start + jnp.arange(size)
+        valid = reset = detach = None
+        if operands.lengths is not None:
+            valid = t.reshape((size,) + (1,) * operands.lengths.ndim) < operands.lengths
+        if operands.resets is not None:
+            reset = take_block(operands.resets, start, size)
+        if self.detach_every is not None:
+            taken = self.steps - 1 - t if self.reverse else t  # steps taken before this one
+            detach = (taken % self.detach_every == 0) & (taken > 0)
+        return Flags(valid, reset, detach)
+
+    def inputs(self, operands: Operands, start: jax.Array | int, size: int, valid: jax.Array | None) -> Inputs:
+        """The inputs of a block, zero where they are padding: whatever stands there must reach nothing."""
+        xs = take_block(operands.xs, start, size)
+        return xs if valid is None else where(valid, xs, jax.tree.map(jnp.zeros_like, xs))
+
+    def emit(self, emit_params: Params, states: State, xs: Inputs, valid: jax.Array | None) -> Outputs:
+        """The outputs of a block of states, zero where there was no step."""
+        if self.read is None:
+            return None
+        outputs = jax.vmap(self.read, in_axes=(None, 0, 0))(emit_params, states, xs)
+        return outputs if valid is None else where(valid, outputs, jax.tree.map(jnp.zeros_like, outputs))
+
+    def block_shapes(self, operands: Operands, size: int) -> tuple[State, Outputs]:
+        """Shapes and types of a block's states and outputs."""
+
+        def block(operands: Operands) -> tuple[State, Outputs]:
+            valid = self.flags(operands, 0, size).valid
+            xs = self.inputs(operands, 0, size, valid)
+            states = jax.tree.map(lambda s: jnp.broadcast_to(s, (size, *jnp.shape(s))), operands.state)
+            return states, self.emit(operands.emit_params, states, xs, valid)
+
+        return jax.eval_shape(block, operands)
+
+
+def where(condition: jax.Array, yes: Any, no: Any) -> Any:
+    """`jnp.where` over two trees, the condition's axes being the first axes of every leaf."""
+
+    def pick(a: jax.Array, b: jax.Array) -> jax.Array:
+        return jnp.where(condition.reshape(condition.shape + (1,) * (jnp.ndim(a) - condition.ndim)), a, b)
+
+    return jax.tree.map(pick, yes, no)
+
+
+def begin(state: State, initial: State, step: Flags) -> State:
+    """The state that a step starts from: the one before it, or s(0) after a reset; detached where the gradient stops."""
+    if step.detach is not None:
+        state = where(step.detach, lax.stop_gradient(state), state)
+    return state if step.reset is None else where(step.reset, initial, state)
+
+
+def take_block(tree: Any, start: jax.Array | int, size: int) -> Any:
+    """Rows `start` to `start + size` of every leaf."""
+    return jax.tree.map(lambda a: lax.dynamic_slice_in_dim(a, start, size), tree)
+
+
+def put_block(buffer: Any, block: Any, start: jax.Array | int) -> Any:
+    """The buffer with its rows from `start` on replaced by those of `block`."""
+    return jax.tree.map(lambda a, b: lax.dynamic_update_slice_in_dim(a, b, start, 0), buffer, block)
+
+
+def empty(shapes: Any, steps: int) -> Any:
+    """Zeros like a tree of shapes, with `steps` rows."""
+    return jax.tree.map(lambda s: jnp.zeros((steps, *s.shape[1:]), s.dtype), shapes)
+
+
+def over_blocks(
+    body: Callable[[Carry, Any, Any, int], Carry], carry: Carry, *, steps: int, block: int, backward: bool
+) -> Carry:
+    """`carry = body(carry, number, start, size)` for each block in turn.
+
+    The steps that do not fill a last block are a shorter block of their own, and cost nothing but themselves.
+    """
+    whole, left = divmod(steps, block)
+
+    def one(i: Any, carry: Carry) -> Carry:
+        number = whole - 1 - i if backward else i
+        return body(carry, number, number * block, block)
+
+    def rest(carry: Carry) -> Carry:
+        return body(carry, whole, whole * block, left) if left else carry
+
+    if backward:
+        carry = rest(carry)
+    if whole == 1:
+        carry = one(0, carry)
+    elif whole:
+        carry = lax.fori_loop(0, whole, one, carry)
+    return carry if backward else rest(carry)

@@ -1,0 +1,139 @@
+"""Checks of what `unfold` is given, before any arithmetic; each error says what was given and what to pass."""
+
+import operator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrnn.cells.base import Cell, Inputs, Params, State
+
+
+def shapes(tree: Any) -> str:
+    """A tree's shapes and types, for messages."""
+    return str(jax.tree.map(lambda a: jax.core.ShapedArray(jnp.shape(a), jnp.result_type(a)), tree))
+
+
+def recurrence(cell: Any) -> None:
+    """A cell was given, not a class or a function."""
+    if not isinstance(cell, Cell):
+        hint = "pass an instance, such as LSTM(input_size, hidden_size), or jaxrnn.transition(f) for a function f"
+        raise TypeError(f"unfold: cell must be a Cell, got {cell!r}: {hint}")
+
+
+def length_of_time(xs: Inputs, steps: int | None, time_axis: int) -> int:
+    """τ, from the inputs or as given."""
+    leaves = jax.tree.leaves(xs)
+    if not leaves:
+        if steps is None:
+            raise ValueError("unfold: neither xs nor steps: pass inputs, or steps=τ for s(t) = f(s(t-1); θ)")
+        return whole_number("steps", steps)
+    for leaf in leaves:
+        if not hasattr(leaf, "shape"):
+            raise TypeError(f"unfold: xs must hold arrays, got {type(leaf).__name__}: pass jnp.asarray(xs)")
+        if not -leaf.ndim <= time_axis < leaf.ndim:
+            raise ValueError(f"unfold: time_axis = {time_axis} is not an axis of xs of shape {leaf.shape}")
+    lengths = {leaf.shape[time_axis] for leaf in leaves}
+    if len(lengths) > 1:
+        raise ValueError(f"unfold: the arrays of xs differ in time (axis {time_axis}): {sorted(lengths)} steps")
+    (found,) = lengths
+    if steps is not None and whole_number("steps", steps) != found:
+        raise ValueError(f"unfold: steps = {steps}, but xs has {found} steps on axis {time_axis}: pass one of them")
+    return found
+
+
+def whole_number(name: str, value: Any) -> int:
+    """A whole number of at least 0."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"unfold: {name} must be a whole number, got {value!r}") from None
+    if number < 0:
+        raise ValueError(f"unfold: {name} must not be negative, got {number}")
+    return number
+
+
+def batch_shape(x: Inputs, lengths: Any, resets: Any) -> tuple[int, ...]:
+    """The batch axes, of the inputs of the cell that runs first (time first), or of lengths or resets without inputs."""
+    leaves = jax.tree.leaves(x)
+    if leaves:
+        return tuple(leaves[0].shape[1:-1])
+    if lengths is not None:
+        return tuple(jnp.shape(lengths))
+    return tuple(jnp.shape(resets)[1:]) if resets is not None else ()
+
+
+def lengths_and_resets(lengths: Any, resets: Any, steps: int, batch: tuple[int, ...], xs: Inputs) -> tuple[Any, Any]:
+    """Lengths and resets as arrays of the right types and shapes."""
+    if lengths is not None:
+        given = lengths
+        lengths = jnp.asarray(lengths)
+        if not jnp.issubdtype(lengths.dtype, jnp.integer):
+            raise TypeError(f"unfold: lengths must be integers, got {lengths.dtype}")
+        if not isinstance(given, jax.core.Tracer) and lengths.size:
+            values = np.asarray(given)
+            if values.min() < 0 or values.max() > steps:
+                raise ValueError(
+                    f"unfold: lengths must be between 0 and the {steps} steps of xs, got {values.min()} to {values.max()}"
+                )
+    if resets is not None:
+        resets = jnp.asarray(resets)
+        if resets.dtype != jnp.bool_:
+            raise TypeError(f"unfold: resets must be booleans, got {resets.dtype}: pass resets.astype(bool)")
+        if resets.ndim < 1 or resets.shape[0] != steps:
+            raise ValueError(f"unfold: resets must have {steps} steps (time, *batch), got shape {resets.shape}")
+    for name, shape in (
+        ("lengths", None if lengths is None else lengths.shape),
+        ("resets", None if resets is None else resets.shape[1:]),
+    ):
+        if shape is None:
+            continue
+        for leaf in jax.tree.leaves(xs):
+            if leaf.shape[1 : 1 + len(shape)] != shape:
+                raise ValueError(
+                    f"unfold: {name} has batch axes {shape}, but xs has {leaf.shape[1:]} after time: they must agree"
+                )
+        if shape != batch[: len(shape)]:
+            raise ValueError(f"unfold: {name} has batch axes {shape}, but the inputs have {batch}: they must agree")
+    return lengths, resets
+
+
+def first_state(cell: Cell, params: Params, state: State, batch: tuple[int, ...]) -> State:
+    """s(0), as given or as the cell has it."""
+    if state is None:
+        return jax.tree.map(jnp.asarray, cell.initial_state(params, batch))
+    state = jax.tree.map(jnp.asarray, state)
+    try:
+        expected = jax.eval_shape(lambda p: cell.initial_state(p, batch), params)
+    except ValueError:  # a transition that has no state of its own
+        return state
+    same = jax.tree.structure(state) == jax.tree.structure(expected) and all(
+        a.shape == b.shape and a.dtype == b.dtype
+        for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(expected), strict=True)
+    )
+    if not same:
+        raise ValueError(
+            f"unfold: state must be like cell.initial_state(params, {batch}): expected {shapes(expected)}, "
+            f"got {shapes(state)}"
+        )
+    return state
+
+
+def step_keeps_state(cell: Cell, params: Params, state: State, x: Inputs) -> None:
+    """A step returns a state like the one that it was given."""
+    now = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), x)
+    new = jax.eval_shape(cell.step, params, state, now)
+    if jax.tree.structure(new) != jax.tree.structure(state):
+        raise TypeError(f"unfold: a step changed the structure of the state from {shapes(state)} to {shapes(new)}")
+    for before, after in zip(jax.tree.leaves(state), jax.tree.leaves(new), strict=True):
+        if before.dtype != after.dtype:
+            raise TypeError(
+                f"unfold: a step changed the state from {before.dtype} to {after.dtype} (xs is {shapes(x)}): cast xs, "
+                f"or the parameters and state, so that all have one type, such as xs.astype(jnp.{before.dtype})"
+            )
+        if before.shape != after.shape:
+            raise ValueError(
+                f"unfold: a step changed the state's shape from {before.shape} to {after.shape}: the batch axes of "
+                "state and xs must agree"
+            )
