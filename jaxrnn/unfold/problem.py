@@ -25,8 +25,9 @@ class Operands(NamedTuple):
 
 
 class Flags(NamedTuple):
-    """What is special about each step of a block; None where nothing is."""
+    """When each step of a block is, and what is special about it; None where nothing is."""
 
+    time: jax.Array  # (block,)
     valid: jax.Array | None  # (block, *batch): the step is before the sequence's end
     reset: jax.Array | None  # (block, *batch): the state returns to s(0) first
     detach: jax.Array | None  # (block,): the gradient stops before this step
@@ -63,7 +64,7 @@ class Problem:
         if self.detach_every is not None:
             taken = self.steps - 1 - t if self.reverse else t  # steps taken before this one
             detach = (taken % self.detach_every == 0) & (taken > 0)
-        return Flags(valid, reset, detach)
+        return Flags(t, valid, reset, detach)
 
     def inputs(self, operands: Operands, start: jax.Array | int, size: int, valid: jax.Array | None) -> Inputs:
         """The inputs of a block, zero where they are padding: whatever stands there must reach nothing."""

@@ -93,8 +93,7 @@ class Scan:
 
         # XLA's CPU compiler does not vectorise a pointwise kernel that slices its operand at an index known only at
         # run time: the slice for the next step is made on its own, one step ahead.
-        length = jax.tree.leaves(items)[0].shape[0]
-        forward = not problem.reverse
+        length, forward = flags.time.shape[0], not problem.reverse
 
         def at(t: Any) -> Any:
             return jax.tree.map(lambda a: lax.dynamic_index_in_dim(a, t, keepdims=False), items)

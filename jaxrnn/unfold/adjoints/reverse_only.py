@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -27,11 +28,20 @@ batching.defvectorized(_tangent)
 
 
 @jax.custom_jvp
+def _guard(array: jax.Array) -> jax.Array:
+    return array
+
+
+def _guard_jvp(primals: Any, tangents: Any) -> Any:
+    (array,), (tangent,) = primals, tangents
+    if isinstance(tangent, SymbolicZero):  # not differentiated at all
+        return array, tangent
+    return array, _tangent.bind(tangent)
+
+
+_guard.defjvp(_guard_jvp, symbolic_zeros=True)
+
+
 def reverse_only(arrays: list[jax.Array]) -> list[jax.Array]:
     """The same arrays; differentiating them in forward mode raises a TypeError that says what to do instead."""
-    return arrays
-
-
-@reverse_only.defjvp
-def _reverse_only_jvp(primals: Any, tangents: Any) -> Any:
-    return primals[0], [_tangent.bind(t) for t in tangents[0]]
+    return [_guard(array) for array in arrays]
