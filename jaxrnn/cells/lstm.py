@@ -13,7 +13,6 @@ from jaxrnn.cells.gates import drive_gates, split_gates
 from jaxrnn.cells.initializers import uniform_by_hidden
 
 
-
 class LSTMParams(NamedTuple):
     """θ of an LSTM; gates in the order i, f, g, o."""
 

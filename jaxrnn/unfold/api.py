@@ -91,6 +91,7 @@ def unfold(
         resets = jnp.moveaxis(jnp.asarray(resets), time_axis, 0)
     batch = validate.batch_shape(_first_input(cell, xs), lengths, resets)
     lengths, resets = validate.lengths_and_resets(lengths, resets, tau, batch, xs)
+    params = jax.tree.map(jnp.asarray, params)
     state = validate.first_state(cell, params, state, batch)
     validate.step_keeps_state(cell, params, state, xs)
     if emit is Cell.output:
@@ -120,7 +121,14 @@ class _Run(NamedTuple):
     adjoint: Any
 
     def __call__(
-        self, cell: Cell, params: Params, state: State, xs: Inputs, select: Select, read: Read | None, read_params: Params
+        self,
+        cell: Cell,
+        params: Params,
+        state: State,
+        xs: Inputs,
+        select: Select,
+        read: Read | None,
+        read_params: Params,
     ) -> Trajectory:
         """Run `cell` on `select(xs)`; the outputs are `read(read_params, s(t), x(t))`."""
         if isinstance(cell, Wrapped):
@@ -132,7 +140,14 @@ class _Run(NamedTuple):
         return self.adjoint.run(problem, operands, self.method)
 
     def _wrapped(
-        self, cell: Wrapped, params: Params, state: State, xs: Inputs, select: Select, read: Read | None, read_params: Params
+        self,
+        cell: Wrapped,
+        params: Params,
+        state: State,
+        xs: Inputs,
+        select: Select,
+        read: Read | None,
+        read_params: Params,
     ) -> Trajectory:
         """Run the inner cell; what the wrapper adds to its states is a matter of reading them."""
 
@@ -170,7 +185,14 @@ class _Run(NamedTuple):
         return jax.tree.map(take, xs)
 
     def _stack(
-        self, cell: Stack, params: Params, state: State, xs: Inputs, select: Select, read: Read | None, read_params: Params
+        self,
+        cell: Stack,
+        params: Params,
+        state: State,
+        xs: Inputs,
+        select: Select,
+        read: Read | None,
+        read_params: Params,
     ) -> Trajectory:
         """Run layer by layer. The states of the lower layers are kept only if what is emitted reads them."""
         *lower, top = range(len(cell.cells))

@@ -66,9 +66,7 @@ class Scan:
             return state, outputs, kept
 
         carry = operands.state, empty(outputs, problem.steps), kept
-        final, outputs, kept = over_blocks(
-            body, carry, steps=problem.steps, block=block, backward=problem.reverse
-        )
+        final, outputs, kept = over_blocks(body, carry, steps=problem.steps, block=block, backward=problem.reverse)
         return Trajectory(outputs, final, kept, None)
 
     def states(
