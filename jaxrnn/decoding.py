@@ -1,0 +1,170 @@
+"""Drawing symbols from a network, one after another."""
+
+import math
+import operator
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrnn.cells.base import Cell, Params, State
+
+
+def restrict(logits: jax.Array, *, temperature: Any = 1.0, top_k: Any = None, top_p: Any = None) -> jax.Array:
+    """The logits of the distribution that is sampled: sharpened, then cut to its likeliest symbols.
+
+        p = softmax(logits / temperature), then zero outside the top_k likeliest symbols, then zero outside the smallest
+        set of likeliest symbols whose probability (among those left) reaches top_p
+
+    What is cut is -inf. At temperature 0 only the likeliest symbol is left: the first of them, where several are.
+
+    Args:
+        logits: `(..., vocabulary)`, of a floating type.
+        temperature: 0 for the likeliest symbol alone, 1 for the distribution as it is.
+        top_k: how many symbols are left; None, or more than there are, leaves all.
+        top_p: the probability that must be left (nucleus sampling); at least one symbol is; None or 1 leaves all.
+
+    Raises:
+        ValueError: temperature negative or not finite, top_k below 1, top_p outside (0, 1] (where they are known).
+        TypeError: logits that are not floating-point, top_k that is not a whole number.
+
+    Example:
+        restrict(jnp.log(jnp.array([0.5, 0.3, 0.2])), top_k=2)  # the last is -inf
+
+    Source: Holtzman et al., *The curious case of neural text degeneration* (2020), for top_p; Fan et al. (2018), for
+    top_k.
+    """
+    logits = jnp.asarray(logits)
+    if not jnp.issubdtype(logits.dtype, jnp.floating) or logits.ndim < 1:
+        raise TypeError(f"restrict: logits must be floating-point (..., vocabulary), got {jax.typeof(logits)}")
+    _check(temperature, top_k, top_p)
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    temperature = jnp.asarray(temperature, logits.dtype)
+    likeliest = jnp.arange(logits.shape[-1]) == jnp.argmax(logits, axis=-1, keepdims=True)
+    keep = likeliest | (temperature > 0)
+    logits = logits / jnp.where(temperature > 0, temperature, 1)
+    if top_k is not None or top_p is not None:
+        keep = keep & _likeliest(logits, top_k, top_p)
+    return jnp.where(keep, logits, -jnp.inf)
+
+
+def _likeliest(logits: jax.Array, top_k: Any, top_p: Any) -> jax.Array:
+    """Which symbols top_k and top_p leave."""
+    order = jnp.argsort(logits, axis=-1, descending=True, stable=True)
+    ranked = jnp.take_along_axis(logits, order, axis=-1)
+    keep = jnp.ones(ranked.shape, bool)
+    if top_k is not None:
+        keep = jnp.broadcast_to(jnp.arange(ranked.shape[-1]) < top_k, ranked.shape)
+    if top_p is not None:
+        p = jax.nn.softmax(jnp.where(keep, ranked, -jnp.inf), axis=-1)
+        likelier = jnp.cumsum(p, axis=-1) - p
+        keep = keep & ((likelier < top_p) | (jnp.asarray(top_p) >= 1))
+        keep = keep.at[..., 0].set(True)  # whatever the rounding
+    return jnp.take_along_axis(keep, jnp.argsort(order, axis=-1), axis=-1)
+
+
+def sample(
+    logits: jax.Array, key: jax.Array, *, temperature: Any = 1.0, top_k: Any = None, top_p: Any = None
+) -> jax.Array:
+    """One symbol from each distribution: logits `(..., vocabulary)` to int32 `(...)`; the keywords are `restrict`'s.
+
+    Example:
+        sample(jnp.zeros((4, 27)), jax.random.key(0), top_p=0.9)  # (4,)
+    """
+    restricted = restrict(logits, temperature=temperature, top_k=top_k, top_p=top_p)
+    return jax.random.categorical(key, restricted).astype(jnp.int32)
+
+
+def generate(
+    cell: Cell,
+    params: Params,
+    key: jax.Array,
+    *,
+    prompt: Any,
+    steps: int,
+    state: State = None,
+    temperature: Any = 1.0,
+    top_k: Any = None,
+    top_p: Any = None,
+) -> jax.Array:
+    """Symbols that a network writes after a prompt: x(t+1) ~ softmax(o(t)), where o(t) is the cell's output.
+
+    Reading and writing are one compiled program; it is compiled anew for another cell, number of steps or shape of the
+    prompt, and for nothing else. One key gives one text, and fewer steps give the beginning of it.
+
+    Args:
+        cell: reads integers `(*batch,)` and has logits `(*batch, vocabulary)` as its output.
+        params: its parameters.
+        key: a random key.
+        prompt: integers `(n, *batch)`, what is read first, n at least 1.
+        steps: how many symbols are written.
+        state: the state before the prompt; default `cell.initial_state(params, batch)`.
+        temperature: see `restrict`, also for the next two.
+        top_k: how many symbols may come.
+        top_p: the probability of the symbols that may come.
+
+    Returns:
+        int32 `(steps, *batch)`; the prompt is not repeated.
+
+    Raises:
+        ValueError: an empty prompt, `steps` below 1, keywords that `restrict` refuses.
+        TypeError: a prompt that is not of integers.
+    """
+    prompt = jnp.asarray(prompt)
+    if prompt.ndim < 1 or prompt.shape[0] < 1:
+        raise ValueError(f"generate: prompt must have at least one token (n, *batch), got shape {prompt.shape}")
+    if not jnp.issubdtype(prompt.dtype, jnp.integer):
+        raise TypeError(f"generate: prompt must be integers, got {prompt.dtype}: pass alphabet.encode(text)")
+    try:
+        whole = operator.index(steps)
+    except TypeError:
+        raise TypeError(f"generate: steps must be a whole number, got {steps!r}") from None
+    if whole < 1:
+        raise ValueError(f"generate: steps must be at least 1, got {steps!r}")
+    _check(temperature, top_k, top_p)
+    if state is None:
+        state = cell.initial_state(params, prompt.shape[1:])
+    # One type each, so that 1 and 1.0 are one program.
+    choices = {
+        "temperature": jnp.asarray(temperature, jnp.float32),
+        "top_k": None if top_k is None else jnp.asarray(top_k, jnp.int32),
+        "top_p": None if top_p is None else jnp.asarray(top_p, jnp.float32),
+    }
+    return _generate(cell, whole, params, key, prompt.astype(jnp.int32), state, choices)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _generate(
+    cell: Cell, steps: int, params: Params, key: jax.Array, prompt: jax.Array, state: State, choices: dict[str, Any]
+) -> jax.Array:
+    def read(state: State, token: jax.Array) -> tuple[State, None]:
+        return cell.step(params, state, token), None
+
+    def write(carry: tuple[State, jax.Array], t: jax.Array) -> tuple[tuple[State, jax.Array], jax.Array]:
+        state, token = carry
+        state = cell.step(params, state, token)
+        token = sample(cell.output(params, state), jax.random.fold_in(key, t), **choices)
+        return (state, token), token
+
+    state, _ = jax.lax.scan(read, state, prompt[:-1])
+    _, tokens = jax.lax.scan(write, (state, prompt[-1]), jnp.arange(steps))
+    return tokens
+
+
+def _known(value: Any) -> bool:
+    return value is not None and not isinstance(value, jax.core.Tracer)
+
+
+def _check(temperature: Any, top_k: Any, top_p: Any) -> None:
+    """Raise for a choice that is known and makes no sense."""
+    if _known(temperature) and not (math.isfinite(temperature) and temperature >= 0):
+        raise ValueError(f"temperature must be a finite number of at least 0, got {temperature}: 0 is greedy, 1 plain")
+    if _known(top_k):
+        if np.ndim(top_k) or not jnp.issubdtype(jnp.result_type(top_k), jnp.integer):
+            raise TypeError(f"top_k must be a whole number, got {top_k!r}")
+        if top_k < 1:
+            raise ValueError(f"top_k must be at least 1, got {top_k}: pass None for no limit")
+    if _known(top_p) and not 0 < top_p <= 1:
+        raise ValueError(f"top_p must be above 0 and at most 1, got {top_p}: pass None for no limit")
