@@ -1,0 +1,178 @@
+"""Speed and accuracy of `jaxrnn.unfold` beside its rivals: one process, in turns.
+
+python -m benchmarks.against_rivals --out benchmarks/results/NAME.json
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from benchmarks import machine, reference, report, rivals, turns
+from benchmarks.task import GATES, SHAPES, Shape, Task, draw, operations
+
+PASSES = ("forward", "gradient")
+OWN = "jaxrnn"
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.against_rivals", description=__doc__)
+    parser.add_argument("--cells", nargs="+", choices=list(GATES), default=list(GATES))
+    parser.add_argument("--shapes", nargs="+", type=_shape, default=list(SHAPES), metavar="T,B,D,H")
+    parser.add_argument("--rivals", nargs="+", choices=list(rivals.RIVALS), default=list(rivals.RIVALS))
+    parser.add_argument("--rounds", type=int, help="rounds for each cell and shape; default: what --seconds allows")
+    parser.add_argument("--seconds", type=float, default=400, help="time for all rounds together (at least 5 are made)")
+    parser.add_argument("--device", choices=["cpu", "gpu"], help="default: what JAX finds")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, inputs and orders")
+    parser.add_argument("--out", type=Path, help="write the result here, as JSON, after each cell and shape")
+    return parser.parse_args(arguments)
+
+
+def _shape(text: str) -> Shape:
+    sizes = text.split(",")
+    if len(sizes) != 4 or not all(size.isdigit() and int(size) > 0 for size in sizes):
+        raise argparse.ArgumentTypeError(f"{text!r}: pass four positive whole numbers T,B,D,H, such as 128,32,64,128")
+    return Shape(*map(int, sizes))
+
+
+def present(names: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The modules of the rivals that are installed, and why the others are absent."""
+    modules, absent = {}, {}
+    for name in dict.fromkeys([OWN, *names]):
+        try:
+            modules[name] = rivals.load(name)
+        except ImportError as error:
+            absent[name] = str(error)
+    return modules, absent
+
+
+def measure(
+    task: Task,
+    modules: dict[str, Any],
+    device: str,
+    *,
+    seconds: float,
+    rounds: int | None = None,
+    seed: int = 0,
+    tell: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """One cell and shape: accuracy, then time in turns, of every rival and of plain matrix products."""
+    runs: dict[Hashable, Callable[[], Any]] = {}
+    entrants: dict[str, Any] = {}
+    answers: dict[Any, reference.Answer] = {}
+    for name, module in modules.items():
+        tell(f"compiles {name}")
+        try:
+            entrants[name], started = _start(task, module, device, answers)
+        except Exception as error:  # a rival that fails is named in the result, the others go on
+            if name == OWN:
+                raise
+            entrants[name] = {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
+            continue
+        runs |= {(name, which): run for which, run in started.items()}
+    answers.clear()
+    work, products = machine.matrix_products(device)
+    runs |= {("matrix product", name): run for name, run in products.items()}
+
+    began = time.perf_counter()
+    measured = turns.take_turns(
+        runs, seconds=seconds, rounds=rounds, seed=seed, progress=lambda done, of: tell(f"round {done}/{of}")
+    )
+    rates = {name: work / turns.spread(measured["matrix product", name]).median / 1e9 for name in products}
+    peak = max(rates.values())
+    for (name, which), times in ((key, t) for key, t in measured.items() if isinstance(key, tuple)):
+        if name == "matrix product":
+            continue
+        times_of_own = measured[OWN, which]
+        amount = operations(task.cell, task.shape) * (1 if which == "forward" else 3)
+        entry = entrants[name][which]
+        entry |= {f"{part}_s": value for part, value in turns.spread(times)._asdict().items()}
+        entry["ratio"] = turns.ratio(times, times_of_own)
+        entry["of_peak"] = amount / entry["median_s"] / (peak * 1e9)
+    return {
+        "cell": task.cell,
+        "shape": list(task.shape),
+        "rounds": len(measured[OWN, "forward"]),
+        "seconds": time.perf_counter() - began,
+        "matrix_product_GFLOPs": rates,
+        "entrants": entrants,
+    }
+
+
+def _start(
+    task: Task, module: Any, device: str, answers: dict[Any, reference.Answer]
+) -> tuple[dict[str, Any], dict[str, Callable[[], Any]]]:
+    """First calls of a rival, with what compilation takes and how exact the result is."""
+    entrant = module.build(task, device)
+    if entrant.reference not in answers:
+        answers[entrant.reference] = entrant.reference(task)
+    expected = answers[entrant.reference]
+    found: dict[str, Any] = {"note": entrant.note, "computes": entrant.reference.__name__}
+    runs = {}
+    for which in PASSES:
+        function = getattr(entrant, which)
+
+        def run(function: Callable[..., Any] = function) -> Any:
+            return entrant.wait(function(entrant.params, entrant.xs))
+
+        begin = time.perf_counter()
+        result = run()
+        first = time.perf_counter() - begin
+        error = (
+            reference.error(entrant.outputs(result), expected[0])
+            if which == "forward"
+            else reference.largest_error(entrant.weights(result), expected[1])
+        )
+        found[which] = {"first_call_s": first, "error": error}
+        runs[which] = run
+    return found, runs
+
+
+def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
+    """Run what the command line asks for."""
+    chosen = parse(arguments)
+    device = machine.choose_device(chosen.device)
+    modules, absent = present(chosen.rivals)
+    result = {
+        "kind": "speed",
+        **machine.describe([module.PACKAGE for module in modules.values()]),
+        "device": device,
+        "absent": absent,
+        "results": [],
+    }
+    began = time.perf_counter()
+    combinations = sorted(
+        ((cell, shape) for cell in chosen.cells for shape in chosen.shapes), key=lambda c: operations(*c)
+    )
+    left = chosen.seconds
+    bar = tqdm(combinations, unit="cell and shape", disable=None)
+    for number, (cell, shape) in enumerate(bar):
+        label = f"{cell} {shape}"
+        measured = measure(
+            draw(cell, shape, chosen.seed),
+            modules,
+            device,
+            seconds=left / (len(combinations) - number),
+            rounds=chosen.rounds,
+            seed=chosen.seed,
+            tell=lambda text, label=label: bar.set_postfix_str(f"{label}: {text}"),
+        )
+        left = max(0.0, left - measured["seconds"])
+        result["results"].append(measured)
+        result["wall_s"] = time.perf_counter() - began
+        result["load_average_after"] = os.getloadavg()[0]
+        if chosen.out is not None:
+            chosen.out.parent.mkdir(parents=True, exist_ok=True)
+            chosen.out.write_text(json.dumps(result, indent=1) + "\n")
+    print(report.markdown(result))
+    return result
+
+
+if __name__ == "__main__":
+    main()

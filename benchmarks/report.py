@@ -1,0 +1,181 @@
+"""Tables from results.
+
+python -m benchmarks.report benchmarks/results/NAME.json > benchmarks/results/NAME.md
+"""
+
+import argparse
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+OWN = "jaxrnn"
+NOT_JAX = ("torch",)
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The tables of one result."""
+    return {"speed": _speed, "memory": _memory}[result["kind"]](result)
+
+
+def fastest(entrants: dict[str, Any], which: str, leave: Sequence[str] = ()) -> tuple[str, float] | None:
+    """The fastest rival, and its time over jaxrnn's: below 1 where it is faster."""
+    ratios = {
+        name: entry[which]["ratio"]
+        for name, entry in entrants.items()
+        if name != OWN and name not in leave and "failed" not in entry
+    }
+    return min(ratios.items(), key=lambda item: item[1]) if ratios else None
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [list(head), ["---"] * len(head), *map(list, rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _head(result: dict[str, Any]) -> str:
+    machine = result["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    changed = " with uncommitted changes" if result["uncommitted_changes"] else ""
+    return (
+        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_GiB']} GiB; JAX on {machine['devices']} x "
+        f"{machine['device']}. {versions}. Commit {result['commit'][:12]}{changed}. Load of the machine before: "
+        f"{result['load_average_before']:.1f}. `{result['command']}`"
+    )
+
+
+def _ms(seconds: float) -> str:
+    return f"{1e3 * seconds:.3g}"
+
+
+def _speed(result: dict[str, Any]) -> str:
+    rows = result["results"]
+    names = list(dict.fromkeys(name for row in rows for name in row["entrants"] if name != OWN))
+    parts = [_head(result)]
+    parts += [f"Absent: {name} ({why})." for name, why in result["absent"].items()]
+    for which, title in (("forward", "Forward"), ("gradient", "Forward and backward")):
+        parts += [
+            f"### {title}\n\njaxrnn: milliseconds, median (first to third quartile). Rivals: their time over jaxrnn's, "
+            "median over the rounds; above 1, jaxrnn is faster.",
+            _times(rows, names, which),
+            *_verdicts(rows, which),
+        ]
+    parts += [
+        "### Share of the machine's matrix-product rate, forward / forward and backward\n\nOperations of the matrix "
+        "products alone, over time, over the faster of JAX's and PyTorch's product of square matrices in the same run.",
+        _each(rows, [OWN, *names], lambda e, w: f"{100 * e[w]['of_peak']:.0f} %"),
+        "### Largest error of outputs / of gradients, against float64\n\nLargest difference over largest entry.",
+        _each(rows, [OWN, *names], lambda e, w: f"{e[w]['error']:.0e}"),
+        "### Seconds of the first call (tracing, compilation, one run), forward / forward and backward",
+        _each(rows, [OWN, *names], lambda e, w: f"{e[w]['first_call_s']:.2f}"),
+        "### How each is run",
+        _notes(rows, [OWN, *names]),
+    ]
+    return "\n\n".join(parts)
+
+
+def _label(row: dict[str, Any]) -> list[str]:
+    return [row["cell"], ", ".join(map(str, row["shape"]))]
+
+
+def _times(rows: list[dict[str, Any]], names: list[str], which: str) -> str:
+    lines = []
+    for row in rows:
+        own = row["entrants"][OWN][which]
+        cells = [f"{_ms(own['median_s'])} ({_ms(own['lower_s'])} to {_ms(own['upper_s'])})"]
+        for name in names:
+            entry = row["entrants"].get(name, {"failed": "absent"})
+            cells.append("failed" if "failed" in entry else f"{entry[which]['ratio']:.2f}")
+        lines.append([*_label(row), str(row["rounds"]), *cells])
+    return _table(["cell", "T, B, D, H", "rounds", OWN, *names], lines)
+
+
+def _verdicts(rows: list[dict[str, Any]], which: str) -> list[str]:
+    """Against the fastest JAX rival and against the fastest of all: the mean, and where jaxrnn is slower."""
+    texts = []
+    for title, leave in (("the fastest JAX rival", NOT_JAX), ("the fastest rival of all", ())):
+        found = [(row, fastest(row["entrants"], which, leave)) for row in rows]
+        ratios = [(row, *best) for row, best in found if best is not None]
+        if not ratios:
+            continue
+        mean = math.exp(sum(math.log(value) for *_, value in ratios) / len(ratios))
+        slower = [
+            f"{row['cell']} {tuple(row['shape'])} ({name}: {value:.2f})" for row, name, value in ratios if value < 1
+        ]
+        texts.append(
+            f"Against {title}: {mean:.2f} times as fast in geometric mean; slower in {len(slower)} of {len(ratios)}"
+            + (": " + "; ".join(slower) if slower else "")
+            + "."
+        )
+    return texts
+
+
+def _each(rows: list[dict[str, Any]], names: list[str], show: Callable[[dict[str, Any], str], str]) -> str:
+    lines = []
+    for row in rows:
+        cells = []
+        for name in names:
+            entry = row["entrants"].get(name, {"failed": "absent"})
+            cells.append("failed" if "failed" in entry else f"{show(entry, 'forward')} / {show(entry, 'gradient')}")
+        lines.append([*_label(row), *cells])
+    return _table(["cell", "T, B, D, H", *names], lines)
+
+
+def _notes(rows: list[dict[str, Any]], names: list[str]) -> str:
+    lines = []
+    for name in names:
+        notes = dict.fromkeys(
+            row["entrants"][name].get("note") or f"failed: {row['entrants'][name]['failed']}"
+            for row in rows
+            if name in row["entrants"]
+        )
+        lines.append(f"- {name}: " + " / ".join(notes))
+    return "\n".join(lines)
+
+
+def _memory(result: dict[str, Any]) -> str:
+    rows = []
+    for name, entry in result["adjoints"].items():
+        rows.append(
+            [
+                name,
+                f"{entry['step_MiB']:.1f}",
+                f"{entry['compile_and_step_MiB']:.1f}",
+                f"{entry['xla_temporaries_MiB']:.1f}",
+                f"{entry['median_s']:.2f} ({entry['lower_s']:.2f} to {entry['upper_s']:.2f})",
+                f"{entry['first_call_s']:.1f}",
+            ]
+        )
+    head = [
+        "adjoint",
+        "peak of the step, MiB",
+        "peak of compilation and step, MiB",
+        "XLA's temporaries, MiB",
+        "seconds a step, median (quartiles)",
+        "seconds of the first call",
+    ]
+    ratios = result["ratios"]
+    return "\n\n".join(
+        [
+            _head(result),
+            f"One training step of {result['cell']}, {result['steps']} steps, batch 1, `emit=None`, loss on the final "
+            "state. Peaks are resident memory above what the process held before, each adjoint in its own process; "
+            f"times are of both in one process, in turns, {result['rounds']} rounds.",
+            _table(head, rows),
+            f"BPTT over Autodiff: {ratios['step']:.4f} of the peak of the step, {ratios['xla_temporaries']:.4f} of "
+            f"XLA's temporaries, {ratios['time']:.2f} times the time.",
+        ]
+    )
+
+
+def main() -> None:
+    """Print the tables of the files named."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path)
+    for file in parser.parse_args().files:
+        print(f"## {file.stem}\n\n{markdown(json.loads(file.read_text()))}\n")
+
+
+if __name__ == "__main__":
+    main()
