@@ -1,0 +1,23 @@
+"""Training: the step, the loop around it, and what it leaves on disk."""
+
+from jaxrnn.training.checkpoints import create_run, load_configuration, load_parameters, save_parameters
+from jaxrnn.training.devices import use_all_cores
+from jaxrnn.training.evaluation import compile_evaluation
+from jaxrnn.training.fit import Fit, fit
+from jaxrnn.training.optimizer import make_optimizer
+from jaxrnn.training.state import TrainState, init_train_state, make_train_step
+
+__all__ = [
+    "Fit",
+    "TrainState",
+    "compile_evaluation",
+    "create_run",
+    "fit",
+    "init_train_state",
+    "load_configuration",
+    "load_parameters",
+    "make_optimizer",
+    "make_train_step",
+    "save_parameters",
+    "use_all_cores",
+]

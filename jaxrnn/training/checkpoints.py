@@ -1,0 +1,148 @@
+"""Parameters and configurations on disk: safetensors and JSON, each file whole or not there at all."""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+PARAMETERS = "parameters.safetensors"
+CONFIGURATION = "configuration.json"
+
+
+def write(path: str | os.PathLike, content: bytes | str) -> None:
+    """Write a file so that at every moment its name stands for the old content or the new, never for a part."""
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def names(params: Any) -> list[str]:
+    """The name of each array of a pytree, in order: its path, such as `readout.cell.0.W`."""
+    return [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in jax.tree.leaves_with_path(params)]
+
+
+def save_parameters(path: str | os.PathLike, params: Any) -> None:
+    """Write a pytree of arrays as safetensors, every array named by its path in the tree."""
+    arrays = [np.ascontiguousarray(a) for a in jax.tree.leaves(params)]
+    write(path, safetensors.numpy.save(dict(zip(names(params), arrays, strict=True))))
+
+
+def load_parameters(path: str | os.PathLike, like: Any) -> Any:
+    """Read parameters written by `save_parameters`.
+
+    Args:
+        path: the file.
+        like: a tree of arrays, or of `jax.ShapeDtypeStruct` as from `jax.eval_shape(model.init, key)`, with the
+            structure, shapes and types that the file must have.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a file that is not whole, or whose arrays have other names, shapes or types than `like`.
+
+    Example:
+        params = load_parameters("run/parameters.safetensors", jax.eval_shape(model.init, jax.random.key(0)))
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        found = safetensors.numpy.load(path.read_bytes())
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path}: not a whole safetensors file ({error})") from None
+    expected = dict(zip(names(like), jax.tree.leaves(like), strict=True))
+    if found.keys() != expected.keys():
+        missing, extra = (", ".join(sorted(s)) or "none" for s in (expected - found.keys(), found - expected.keys()))
+        raise ValueError(f"{path}: other arrays than the model has: missing {missing}; not expected {extra}")
+    for name, array in found.items():
+        want = expected[name]
+        if array.shape != want.shape or array.dtype != want.dtype:
+            raise ValueError(
+                f"{path}: {name} is {array.dtype}{list(array.shape)}, the model has {want.dtype}{list(want.shape)}"
+            )
+    return jax.tree.unflatten(jax.tree.structure(like), [jax.numpy.asarray(found[name]) for name in expected])
+
+
+def create_run(
+    folder: str | os.PathLike, configuration: dict[str, Any], params: Any, *, overwrite: bool = False
+) -> Path:
+    """Make a run folder that holds a configuration and parameters from the first moment that it exists.
+
+    Args:
+        folder: where; it must not exist, or be empty, or with `overwrite` be a run folder.
+        configuration: everything needed to rebuild the model, as JSON.
+        params: the parameters at the start.
+        overwrite: whether a run folder that is there may be replaced.
+
+    Raises:
+        FileExistsError: something is there that must not be overwritten.
+    """
+    folder = Path(folder)
+    check_free(folder, overwrite=overwrite)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        save_parameters(temporary / PARAMETERS, params)
+        write(temporary / CONFIGURATION, json.dumps(configuration, indent=2, ensure_ascii=False) + "\n")
+        os.chmod(temporary, 0o755)
+        if folder.exists() and any(folder.iterdir()):
+            os.rename(folder, temporary / "old")
+        os.rename(temporary, folder)
+    except BaseException:
+        shutil.rmtree(temporary)
+        raise
+    shutil.rmtree(folder / "old", ignore_errors=True)
+    return folder
+
+
+def check_free(folder: str | os.PathLike, *, overwrite: bool = False) -> None:
+    """Raise unless a run folder can be made here."""
+    folder = Path(folder)
+    if not os.path.lexists(folder):
+        return
+    if not folder.is_dir():
+        raise FileExistsError(f"{folder}: exists and is not a folder")
+    if not any(folder.iterdir()):
+        return
+    if not overwrite:
+        raise FileExistsError(f"{folder}: exists and is not empty")
+    if not (folder / CONFIGURATION).is_file():
+        raise FileExistsError(f"{folder}: not overwritten, since it is not a run folder (it has no {CONFIGURATION})")
+
+
+def load_configuration(folder: str | os.PathLike) -> dict[str, Any]:
+    """The configuration of a run folder.
+
+    Raises:
+        FileNotFoundError: no such folder, or one without configuration or parameters.
+        ValueError: a configuration that is not a JSON object.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such run folder")
+    for name in (CONFIGURATION, PARAMETERS):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder}: not a whole run folder: it has no {name}")
+    path = folder / CONFIGURATION
+    try:
+        configuration = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON: {error}") from None
+    if not isinstance(configuration, dict):
+        raise ValueError(f"{path}: must hold a JSON object, got {type(configuration).__name__}")
+    return configuration

@@ -1,0 +1,162 @@
+"""Training on all devices at once: the batch is divided among them, and every device holds the parameters.
+
+Programs that make CPU devices wait for one another can stop for good when there are fewer free threads than devices.
+So on CPU no program has a collective operation: each device finds the gradient of its own share, the gradients are
+copied to the first device and averaged there, the mean is copied to every device, and each moves its own parameters. No
+device ever waits for another within a program. On a GPU or TPU the average is an all-reduce within the step's program.
+"""
+
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.flatten_util import ravel_pytree
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxrnn.training.state import Batch, Loss, Metrics, Params, TrainState, gradients, update
+
+AXIS = "batch"
+EVERYWHERE = PartitionSpec()
+BY_ROW = PartitionSpec(AXIS)  # states and what each device reports
+BY_COLUMN = PartitionSpec(None, AXIS)  # batches (time, batch)
+TRAIN_STATE = TrainState(EVERYWHERE, EVERYWHERE, BY_ROW, EVERYWHERE, EVERYWHERE)
+
+COLLECTIVE = re.compile(r"\b(?:all-reduce|all-gather|all-to-all|reduce-scatter|collective-\w+)\b")
+Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+
+
+def use_all_cores() -> None:
+    """Make one CPU device of each core that this process may use. Call it before anything else uses JAX."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    jax.config.update("jax_num_cpu_devices", cores)
+
+
+def choose(batch: int, devices: Sequence[jax.Device] | None = None) -> list[jax.Device]:
+    """The first n of the devices (default: all there are), n the largest number of them that divides the batch."""
+    devices = jax.devices() if devices is None else list(devices)
+    n = max(n for n in range(1, len(devices) + 1) if batch % n == 0)
+    return list(devices[:n])
+
+
+def make_mesh(devices: Sequence[jax.Device]) -> Mesh:
+    """The devices in a row, along the axis of the batch."""
+    return Mesh(np.array(devices), (AXIS,))
+
+
+def place(mesh: Mesh, tree: Any, spec: PartitionSpec) -> Any:
+    """Copies of the arrays on the devices; they come by way of the host, so that no program need run.
+
+    Always copies: what is placed may be donated later, and the caller's arrays must live on.
+    """
+
+    def put(a: Any) -> jax.Array:
+        if jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(put(jax.random.key_data(a)), impl=jax.random.key_impl(a))
+        return jax.device_put(np.array(a), NamedSharding(mesh, spec))
+
+    return jax.tree.map(put, tree)
+
+
+def on_first(tree: Any) -> Any:
+    """The first device's copy of arrays that are everywhere."""
+    return jax.tree.map(lambda a: a.addressable_data(0), tree)
+
+
+def on_each(f: Callable, mesh: Mesh, in_specs: Any, out_specs: Any) -> Callable:
+    """F on each device's share. What leaves "everywhere" is equal on every device by construction, so unchecked."""
+    return jax.shard_map(f, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
+
+
+def place_train_state(mesh: Mesh, train_state: TrainState) -> TrainState:
+    """The train state on the devices: its recurrent state divided by rows, everything else everywhere."""
+    return TrainState(*(place(mesh, part, spec) for part, spec in zip(train_state, TRAIN_STATE, strict=True)))
+
+
+def compile_step(
+    loss: Loss, optimizer: optax.GradientTransformation, mesh: Mesh, train_state: TrainState, batch: Batch
+) -> tuple[Step, float]:
+    """Compile `step(train_state, batch)` for arrays placed on the mesh; the seconds that took beside it.
+
+    The value is that of `make_train_step` on the whole batch, up to rounding, where the loss is a mean over the batch
+    and draws nothing from its key; what is drawn (dropout) depends on the number of devices. The metrics have one entry
+    a device. The step donates its train state.
+    """
+    began = time.perf_counter()
+    if mesh.size > 1 and mesh.devices.flat[0].platform == "cpu":
+        step = _averaged_outside(loss, optimizer, mesh, train_state, batch)
+    else:
+        step = _averaged_inside(loss, optimizer, mesh, train_state, batch)
+    return step, time.perf_counter() - began
+
+
+def _own_gradients(mesh: Mesh, loss: Loss, train_state: TrainState, batch: Batch) -> tuple[Params, TrainState, Metrics]:
+    """The gradients of this device's share, drawing by its own key; the key that is carried on is every device's."""
+    key = train_state.key
+    if mesh.size > 1:
+        train_state = train_state._replace(key=jax.random.fold_in(key, jax.lax.axis_index(AXIS)))
+    grads, train_state, metrics = gradients(loss, train_state, batch)
+    metrics = jax.tree.map(lambda m: m[None], metrics)
+    return grads, train_state._replace(key=jax.random.split(key)[0]), metrics
+
+
+def _averaged_inside(
+    loss: Loss, optimizer: optax.GradientTransformation, mesh: Mesh, train_state: TrainState, batch: Batch
+) -> Step:
+    def step(train_state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        grads, train_state, metrics = _own_gradients(mesh, loss, train_state, batch)
+        if mesh.size > 1:
+            grads = jax.lax.pmean(grads, AXIS)
+        return update(optimizer, train_state, grads), metrics
+
+    step = on_each(step, mesh, (TRAIN_STATE, BY_COLUMN), (TRAIN_STATE, BY_ROW))
+    return jax.jit(step, donate_argnums=0).lower(train_state, batch).compile()
+
+
+def _averaged_outside(
+    loss: Loss, optimizer: optax.GradientTransformation, mesh: Mesh, train_state: TrainState, batch: Batch
+) -> Step:
+    flat, unravel = ravel_pytree(on_first(train_state.params))
+    first, *_ = devices = list(mesh.devices.flat)
+    everywhere = NamedSharding(mesh, EVERYWHERE)
+
+    def own(train_state: TrainState, batch: Batch) -> tuple[jax.Array, Any, jax.Array, Metrics]:
+        grads, train_state, metrics = _own_gradients(mesh, loss, train_state, batch)
+        return ravel_pytree(grads)[0][None], train_state.state, train_state.key, metrics
+
+    def move(train_state: TrainState, mean: jax.Array) -> TrainState:
+        return update(optimizer, train_state, unravel(mean))
+
+    own = jax.jit(on_each(own, mesh, (TRAIN_STATE, BY_COLUMN), (BY_ROW, BY_ROW, EVERYWHERE, BY_ROW)))
+    own = without_collectives(own.lower(train_state, batch).compile())
+    move = jax.jit(on_each(move, mesh, (TRAIN_STATE, EVERYWHERE), TRAIN_STATE), donate_argnums=0)
+    mean = jax.ShapeDtypeStruct(flat.shape, flat.dtype, sharding=everywhere)
+    move = without_collectives(move.lower(train_state, mean).compile())
+    share = jax.ShapeDtypeStruct((1, *flat.shape), flat.dtype, sharding=jax.sharding.SingleDeviceSharding(first))
+    average = jax.jit(lambda shares: sum(s[0] for s in shares) / len(shares)).lower([share] * len(devices)).compile()
+
+    def step(train_state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        grads, state, key, metrics = own(train_state, batch)
+        mean = average([jax.device_put(shard.data, first) for shard in grads.addressable_shards])
+        mean = [jax.device_put(mean, device) for device in devices]
+        mean = jax.make_array_from_single_device_arrays(flat.shape, everywhere, mean)
+        return move(train_state._replace(state=state, key=key), mean), metrics
+
+    return step
+
+
+def without_collectives(program: Any) -> Any:
+    """The program, if no device waits in it for another.
+
+    Raises:
+        ValueError: it has a collective operation, which CPU devices may never come back from.
+    """
+    found = sorted(set(COLLECTIVE.findall(program.as_text())))
+    if found:
+        raise ValueError(f"the loss must not speak to other devices on CPU, but it has {', '.join(found)}")
+    return program
