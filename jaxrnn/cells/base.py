@@ -79,10 +79,14 @@ class Gated(Driven):
     def activate(self, params: Params, state: State, u: Any, a: Any) -> State:
         """s(t) from s(t-1), the drive u(t) and a = h(t-1) @ W (a tree like `recurrent`'s): element by element."""
 
-    def advance(self, params: Params, state: State, u: Any) -> State:
-        """s(t) = activate(s(t-1), u(t), h(t-1) @ W)."""
+    def recur(self, params: Params, state: State) -> Any:
+        """a(t) = h(t-1) @ W, for each recurrent matrix."""
         h = self.hidden(state)
-        return self.activate(params, state, u, jax.tree.map(lambda W: h @ W, self.recurrent(params)))
+        return jax.tree.map(lambda W: h @ W, self.recurrent(params))
+
+    def advance(self, params: Params, state: State, u: Any) -> State:
+        """s(t) = activate(s(t-1), u(t), a(t))."""
+        return self.activate(params, state, u, self.recur(params, state))
 
 
 class Linear(Driven):

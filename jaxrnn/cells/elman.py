@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxrnn.cells import checks
+from jaxrnn.cells.affine import affine
 from jaxrnn.cells.base import Gated
 from jaxrnn.cells.initializers import uniform_by_hidden
 
@@ -66,7 +67,7 @@ class Elman(Gated):
 
     def drive(self, params: ElmanParams, x: jax.Array) -> jax.Array:
         checks.features(self, x, self.input_size)
-        return x @ params.U + params.b
+        return affine(x, params.U, params.b)
 
     def recurrent(self, params: ElmanParams) -> jax.Array:
         return params.W

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxrnn.cells import checks
+from jaxrnn.cells.affine import add_row, affine
 from jaxrnn.cells.base import Gated
-from jaxrnn.cells.gates import drive_gates, split_gates
 from jaxrnn.cells.initializers import uniform_by_hidden
 
 
@@ -70,22 +70,20 @@ class GRU(Gated):
     def initial_state(self, params: GRUParams, batch_shape: tuple[int, ...] = ()) -> GRUState:
         return GRUState(jnp.zeros((*batch_shape, self.hidden_size), params.W.dtype))
 
-    def drive(self, params: GRUParams, x: jax.Array) -> tuple[jax.Array, ...]:
+    def drive(self, params: GRUParams, x: jax.Array) -> jax.Array:
         checks.features(self, x, self.input_size)
-        return drive_gates(x, params.U, params.b, gates=3)
+        return affine(x, params.U, params.b)
 
-    def recurrent(self, params: GRUParams) -> tuple[jax.Array, ...]:
-        return split_gates(params.W, 3)
+    def recurrent(self, params: GRUParams) -> jax.Array:
+        return params.W
 
     def hidden(self, state: GRUState) -> jax.Array:
         return state.h
 
-    def activate(
-        self, params: GRUParams, state: GRUState, u: tuple[jax.Array, ...], a: tuple[jax.Array, ...]
-    ) -> GRUState:
-        r = jax.nn.sigmoid(u[0] + a[0])
-        z = jax.nn.sigmoid(u[1] + a[1])
-        n = jnp.tanh(u[2] + r * (a[2] + params.c))
+    def activate(self, params: GRUParams, state: GRUState, u: jax.Array, a: jax.Array) -> GRUState:
+        (u_r, u_z, u_n), (a_r, a_z, a_n) = jnp.split(u, 3, axis=-1), jnp.split(a, 3, axis=-1)
+        r, z = jax.nn.sigmoid(u_r + a_r), jax.nn.sigmoid(u_z + a_z)
+        n = jnp.tanh(u_n + r * add_row(a_n, params.c))
         return GRUState(n + z * (state.h - n))
 
     def output(self, params: GRUParams, state: GRUState) -> jax.Array:

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxrnn.cells import checks
+from jaxrnn.cells.affine import affine
 from jaxrnn.cells.base import Gated
-from jaxrnn.cells.gates import drive_gates, split_gates
 from jaxrnn.cells.initializers import uniform_by_hidden
 
 
@@ -69,20 +69,18 @@ class LSTM(Gated):
         zeros = jnp.zeros((*batch_shape, self.hidden_size), params.W.dtype)
         return LSTMState(zeros, zeros)
 
-    def drive(self, params: LSTMParams, x: jax.Array) -> tuple[jax.Array, ...]:
+    def drive(self, params: LSTMParams, x: jax.Array) -> jax.Array:
         checks.features(self, x, self.input_size)
-        return drive_gates(x, params.U, params.b, gates=4)
+        return affine(x, params.U, params.b)
 
-    def recurrent(self, params: LSTMParams) -> tuple[jax.Array, ...]:
-        return split_gates(params.W, 4)
+    def recurrent(self, params: LSTMParams) -> jax.Array:
+        return params.W
 
     def hidden(self, state: LSTMState) -> jax.Array:
         return state.h
 
-    def activate(
-        self, params: LSTMParams, state: LSTMState, u: tuple[jax.Array, ...], a: tuple[jax.Array, ...]
-    ) -> LSTMState:
-        i, f, g, o = (drive + recurrent for drive, recurrent in zip(u, a, strict=True))
+    def activate(self, params: LSTMParams, state: LSTMState, u: jax.Array, a: jax.Array) -> LSTMState:
+        i, f, g, o = jnp.split(u + a, 4, axis=-1)
         c = jax.nn.sigmoid(f) * state.c + jax.nn.sigmoid(i) * jnp.tanh(g)
         return LSTMState(jax.nn.sigmoid(o) * jnp.tanh(c), c)
 

@@ -1,7 +1,7 @@
 """What is read of a cell's state: the output o(t) = c + V h(t), and the loss L(t) of o(t) against a target y(t)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import jax
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxrnn.cells import checks
+from jaxrnn.cells.affine import affine
 from jaxrnn.cells.base import Cell, Inputs, Outputs, Params, State, Wrapped
 
 
@@ -70,7 +71,7 @@ class Readout(Wrapped):
         return state
 
     def output(self, params: ReadoutParams, state: State) -> jax.Array:
-        return self.inner.output(params.cell, state) @ params.V + params.c
+        return affine(self.inner.output(params.cell, state), params.V, params.c)
 
 
 class SupervisedState(NamedTuple):
@@ -102,7 +103,7 @@ class Supervised(Wrapped):
 
     inner: Cell
     loss: Callable[[Outputs, jax.Array], jax.Array]
-    target: jax.ShapeDtypeStruct = jax.ShapeDtypeStruct((), jnp.int32)
+    target: jax.ShapeDtypeStruct = field(default_factory=lambda: jax.ShapeDtypeStruct((), jnp.int32))
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> Params:
         return self.inner.init(key, dtype)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxrnn.cells.base import Cell, Inputs, Outputs, Params, State
+from jaxrnn.cells.base import Cell, Gated, Inputs, Outputs, Params, State
 
 Carry = TypeVar("Carry")
 
@@ -33,13 +33,37 @@ class Flags(NamedTuple):
     detach: jax.Array | None  # (block,): the gradient stops before this step
 
 
+class Keep(NamedTuple):
+    """What backpropagation wants kept of the forward pass."""
+
+    every: int  # 1: the state after every step; k > 1: the state before every block of k steps
+    products: bool  # for a `Gated` cell, the recurrent products of every step as well
+
+
+class Kept(NamedTuple):
+    """What was kept; None where nothing was."""
+
+    states: State  # leaves (steps, ...) or (blocks, ...)
+    products: Any  # leaves (steps, ...)
+
+
 class Trajectory(NamedTuple):
     """What a method found."""
 
     outputs: Outputs  # leaves (time, ...); None where nothing is emitted
     final: State
-    kept: State  # see `keep` of `Method.run`
+    kept: Kept | None  # as `Keep` asked
     info: Any
+
+
+class Block(NamedTuple):
+    """A block of steps on the way back."""
+
+    first: State  # the state that the block starts from
+    after: State  # the state after each step, leaves (block, ...); None where it was not kept
+    products: Any  # the recurrent products of each step, leaves (block, ...); None where they were not kept
+    xs: Inputs  # leaves (block, ...)
+    flags: Flags
 
 
 @dataclass(frozen=True)
@@ -78,16 +102,16 @@ class Problem:
         outputs = jax.vmap(self.read, in_axes=(None, 0, 0))(emit_params, states, xs)
         return outputs if valid is None else where(valid, outputs, jax.tree.map(jnp.zeros_like, outputs))
 
-    def block_shapes(self, operands: Operands, size: int) -> tuple[State, Outputs]:
-        """Shapes and types of a block's states and outputs."""
+    def step_shapes(self, operands: Operands) -> tuple[State, Any, Outputs]:
+        """Shapes and types of one step's state, recurrent products (None unless the cell is `Gated`) and output."""
 
-        def block(operands: Operands) -> tuple[State, Outputs]:
-            valid = self.flags(operands, 0, size).valid
-            xs = self.inputs(operands, 0, size, valid)
-            states = jax.tree.map(lambda s: jnp.broadcast_to(s, (size, *jnp.shape(s))), operands.state)
-            return states, self.emit(operands.emit_params, states, xs, valid)
+        def step(operands: Operands) -> tuple[State, Any, Outputs]:
+            x = jax.tree.map(lambda a: a[0], operands.xs)
+            outputs = None if self.read is None else self.read(operands.emit_params, operands.state, x)
+            products = self.cell.recur(operands.params, operands.state) if isinstance(self.cell, Gated) else None
+            return operands.state, products, outputs
 
-        return jax.eval_shape(block, operands)
+        return jax.eval_shape(step, operands)
 
 
 def where(condition: jax.Array, yes: Any, no: Any) -> Any:
@@ -116,9 +140,9 @@ def put_block(buffer: Any, block: Any, start: jax.Array | int) -> Any:
     return jax.tree.map(lambda a, b: lax.dynamic_update_slice_in_dim(a, b, start, 0), buffer, block)
 
 
-def empty(shapes: Any, steps: int) -> Any:
-    """Zeros like a tree of shapes, with `steps` rows."""
-    return jax.tree.map(lambda s: jnp.zeros((steps, *s.shape[1:]), s.dtype), shapes)
+def empty(shapes: Any, rows: int) -> Any:
+    """Zeros for `rows` of a tree of shapes."""
+    return jax.tree.map(lambda s: jnp.zeros((rows, *s.shape), s.dtype), shapes)
 
 
 def over_blocks(

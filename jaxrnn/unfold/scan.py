@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax import lax
 
 from jaxrnn.cells import checks
@@ -12,6 +11,8 @@ from jaxrnn.cells.base import Driven, Inputs, State
 from jaxrnn.unfold import sizes
 from jaxrnn.unfold.problem import (
     Flags,
+    Keep,
+    Kept,
     Operands,
     Problem,
     Trajectory,
@@ -44,25 +45,29 @@ class Scan:
     def __post_init__(self):
         checks.positive(self, unroll=self.unroll)
 
-    def run(self, problem: Problem, operands: Operands, keep: int | None = None) -> Trajectory:
-        """Values alone. `keep=1` keeps every new state, `keep=k` the state before every block of k steps."""
-        states, outputs = problem.block_shapes(operands, 1)
-        block = keep if keep is not None and keep > 1 else sizes.emit_block(problem, operands) or problem.steps
+    def run(self, problem: Problem, operands: Operands, keep: Keep | None = None) -> Trajectory:
+        """Values alone, and what is to be kept of them for the way back."""
+        state, products, outputs = problem.step_shapes(operands)
+        blocks = keep is not None and keep.every > 1
+        block = keep.every if keep is not None and blocks else sizes.emit_block(problem, operands) or problem.steps
         block = max(1, min(block, problem.steps))
         kept = None
         if keep is not None:
-            kept = empty(states, problem.steps if keep == 1 else -(-problem.steps // block))
+            rows = -(-problem.steps // block) if blocks else problem.steps
+            kept = Kept(empty(state, rows), empty(products, problem.steps) if keep.products else None)
 
         def body(carry: Any, number: Any, start: Any, size: int) -> Any:
             state, outputs, kept = carry
             flags = problem.flags(operands, start, size)
             xs = problem.inputs(operands, start, size, flags.valid)
-            if kept is not None and keep != 1:
-                kept = put_block(kept, jax.tree.map(lambda s: s[None], state), number)
-            state, states = self.states(problem, operands, state, xs, flags)
+            first = jax.tree.map(lambda s: s[None], state)
+            state, states, products = self.states(
+                problem, operands, state, xs, flags, keep is not None and keep.products
+            )
             outputs = put_block(outputs, problem.emit(operands.emit_params, states, xs, flags.valid), start)
-            if keep == 1:
-                kept = put_block(kept, states, start)
+            if kept is not None:
+                kept_states = put_block(kept.states, *((first, number) if blocks else (states, start)))
+                kept = Kept(kept_states, put_block(kept.products, products, start))
             return state, outputs, kept
 
         carry = operands.state, empty(outputs, problem.steps), kept
@@ -70,39 +75,47 @@ class Scan:
         return Trajectory(outputs, final, kept, None)
 
     def states(
-        self, problem: Problem, operands: Operands, state: State, xs: Inputs, flags: Flags
-    ) -> tuple[State, State]:
-        """The last and all of the states of a block that starts from `state`; differentiable by JAX."""
+        self, problem: Problem, operands: Operands, state: State, xs: Inputs, flags: Flags, products: bool = False
+    ) -> tuple[State, State, Any]:
+        """The last and all of the states of a block that starts from `state`, and its recurrent products if asked for.
+
+        Differentiable by JAX.
+        """
         cell, params = problem.cell, operands.params
-        items, advance = problem.select(xs), cell.step
+        items = problem.select(xs)
         fetch_ahead = sizes.pointwise_input(items)
-        if isinstance(cell, Driven) and sizes.drive_a_block(operands.state):
-            items, advance = cell.drive(params, items), cell.advance
+        driven = isinstance(cell, Driven) and sizes.drive_a_block(operands.state)
+        if driven:
+            items = cell.drive(params, items)
             fetch_ahead = jax.default_backend() == "cpu"
 
-        def step(state: State, item: Any, flag: Flags) -> State:
-            new = advance(params, begin(state, operands.state, flag), item)
-            return new if flag.valid is None else where(flag.valid, new, state)
-
-        if not fetch_ahead:
-            return lax.scan(
-                lambda s, now: (step(s, *now),) * 2, state, (items, flags), reverse=problem.reverse, unroll=self.unroll
-            )
-
-        # XLA's CPU compiler does not vectorise a pointwise kernel that slices its operand at an index known only at
-        # run time: the slice for the next step is made on its own, one step ahead.
-        length, forward = flags.time.shape[0], not problem.reverse
+        def step(state: State, item: Any, flag: Flags) -> tuple[State, Any]:
+            entered = begin(state, operands.state, flag)
+            if products:
+                a = cell.recur(params, entered)
+                new = cell.activate(params, entered, item if driven else cell.drive(params, item), a)
+            else:
+                a, new = None, (cell.advance if driven else cell.step)(params, entered, item)
+            return (new if flag.valid is None else where(flag.valid, new, state)), a
 
         def at(t: Any) -> Any:
             return jax.tree.map(lambda a: lax.dynamic_index_in_dim(a, t, keepdims=False), items)
 
-        def ahead(carry: tuple[State, Any], now: tuple[Any, Flags]) -> Any:
-            (state, item), (t, flag) = carry, now
-            new = step(state, item, flag)
-            return (new, at(t + 1 if forward else t - 1)), new
+        def plainly(state: State, now: tuple[Any, Flags]) -> Any:
+            new, a = step(state, *now)
+            return new, (new, a)
 
-        first = state, at(0 if forward else length - 1)
-        (state, _), states = lax.scan(
-            ahead, first, (jnp.arange(length), flags), reverse=problem.reverse, unroll=self.unroll
-        )
-        return state, states
+        def ahead(carry: tuple[State, Any], flag: Flags) -> Any:
+            (state, item), t = carry, flag.time - start
+            new, a = step(state, item, flag)
+            return (new, at(t - 1 if problem.reverse else t + 1)), (new, a)
+
+        if not fetch_ahead:
+            final, kept = lax.scan(plainly, state, (items, flags), reverse=problem.reverse, unroll=self.unroll)
+        else:
+            # XLA's CPU compiler does not vectorise a pointwise kernel that slices its operand at an index known only
+            # at run time: the slice for the next step is made on its own, one step ahead.
+            start = flags.time[0]
+            first = state, at(flags.time.size - 1 if problem.reverse else 0)
+            (final, _), kept = lax.scan(ahead, first, flags, reverse=problem.reverse, unroll=self.unroll)
+        return final, *kept

@@ -9,10 +9,11 @@ from typing import Any
 import jax
 
 from jaxrnn.cells.base import Gated
-from jaxrnn.unfold.problem import Operands, Problem
+from jaxrnn.unfold.problem import Keep, Operands, Problem
 
-CACHE = 1 << 20  # bytes of a block's working set
-KEEP_ALL = 64 << 20  # bytes of states that may be kept for every step
+CACHE = 1 << 19  # bytes of a block's working set
+KEEP_PRODUCTS = 128 << 20  # bytes of recurrent products that may be kept for every step
+KEEP_STATES = 64 << 20  # bytes of states that may be kept for every step
 
 
 def tree_bytes(tree: Any) -> int:
@@ -20,23 +21,28 @@ def tree_bytes(tree: Any) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree) if hasattr(leaf.dtype, "itemsize"))
 
 
-def keep(problem: Problem, operands: Operands) -> int:
-    """Steps between the states that backpropagation keeps.
+def keep(problem: Problem, operands: Operands, block: int | None) -> Keep:
+    """What backpropagation keeps, with blocks of `block` steps if that was asked for.
 
-    Every state, where all of them take little or not much beside the outputs, which live for all of time anyway; else
-    one every √τ steps, so that what is kept and what is recomputed at once are of one size.
+    For a gated cell every state, where all of them take little, or not much beside the outputs, which live for all of
+    time anyway; and the recurrent products where they take little. Else one state every √τ steps, so that what is kept
+    and what is recomputed at once are of one size.
     """
-    state, outputs = problem.block_shapes(operands, 1)
-    everything = problem.steps * tree_bytes(state)
-    if isinstance(problem.cell, Gated) and everything <= max(KEEP_ALL, 2 * problem.steps * tree_bytes(outputs)):
-        return 1
-    return max(2, math.isqrt(problem.steps))
+    state, products, outputs = problem.step_shapes(operands)
+    if block is not None:
+        return Keep(block, False)
+    if isinstance(problem.cell, Gated):
+        if problem.steps * tree_bytes(products) <= KEEP_PRODUCTS:
+            return Keep(1, True)
+        if problem.steps * tree_bytes(state) <= max(KEEP_STATES, 2 * problem.steps * tree_bytes(outputs)):
+            return Keep(1, False)
+    return Keep(max(2, math.isqrt(problem.steps)), False)
 
 
 def backward_block(problem: Problem, operands: Operands) -> int:
-    """Steps that backpropagation takes at once from kept states."""
-    state, outputs = problem.block_shapes(operands, 1)
-    return max(1, CACHE // (8 * tree_bytes(state) + tree_bytes(outputs)))
+    """Steps that backpropagation takes at once from kept states: the derivatives of a block are to stay in cache."""
+    _, products, outputs = problem.step_shapes(operands)
+    return max(8, CACHE // (3 * tree_bytes(products) + tree_bytes(outputs)))
 
 
 def rows(state: Any) -> int:
@@ -60,12 +66,12 @@ def pointwise_input(items: Any) -> bool:
 
 
 def emit_block(problem: Problem, operands: Operands) -> int | None:
-    """Steps whose outputs are computed at once; None where an output is an array of the state, as it is: all of them."""
+    """Steps whose outputs are computed at once; None, all of them, where they are arrays of the state as they are."""
     if problem.read is None:
         return None
-    one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), operands.xs)
-    jaxpr = jax.make_jaxpr(problem.read)(operands.emit_params, operands.state, one).jaxpr
+    x = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), operands.xs)
+    jaxpr = jax.make_jaxpr(problem.read)(operands.emit_params, operands.state, x).jaxpr
     if operands.lengths is None and not jaxpr.eqns and set(jaxpr.outvars) <= set(jaxpr.invars):
         return None
-    state, outputs = problem.block_shapes(operands, 1)
-    return max(1, CACHE // (tree_bytes(state) + tree_bytes(outputs)))
+    state, _, outputs = problem.step_shapes(operands)
+    return max(1, 2 * CACHE // max(1, tree_bytes(state) + tree_bytes(outputs)))

@@ -14,7 +14,18 @@ from jaxrnn.unfold.adjoints.gated import GatedPullback
 from jaxrnn.unfold.adjoints.generic import GenericPullback
 from jaxrnn.unfold.adjoints.inexact import add, inexact, split, zeros
 from jaxrnn.unfold.adjoints.reverse_only import reverse_only
-from jaxrnn.unfold.problem import Operands, Problem, Trajectory, over_blocks, put_block, take_block, where
+from jaxrnn.unfold.problem import (
+    Block,
+    Keep,
+    Kept,
+    Operands,
+    Problem,
+    Trajectory,
+    over_blocks,
+    put_block,
+    take_block,
+    where,
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +64,7 @@ class BPTT:
         if problem.steps == 0:
             return method.run(problem, operands)
         given, others, merge = split(operands)
-        keep = self.block or sizes.keep(problem, operands)
+        keep = sizes.keep(problem, operands, self.block)
 
         @jax.custom_vjp
         def values(given: list[Any], others: list[Any]) -> Trajectory:
@@ -71,25 +82,28 @@ class BPTT:
         return values(reverse_only(given), others)
 
 
-def _backward(problem: Problem, operands: Operands, keep: int, kept: Any, cotangents: Trajectory) -> list[Any]:
+def _backward(problem: Problem, operands: Operands, keep: Keep, kept: Kept, cotangents: Trajectory) -> list[Any]:
     """Cotangents of the operands, from the states that were kept and the cotangents of what was returned."""
     pullback = (GatedPullback if isinstance(problem.cell, Gated) else GenericPullback)(problem, operands)
     of_outputs, of_final = inexact(cotangents.outputs), inexact(cotangents.final)
-    block = keep if keep > 1 or isinstance(pullback, GenericPullback) else sizes.backward_block(problem, operands)
+    block = keep.every
+    if block == 1 and isinstance(pullback, GatedPullback):
+        block = sizes.backward_block(problem, operands)
 
     def body(carry: Any, number: Any, start: Any, size: int) -> Any:
         sums, lam, of_xs = carry
         flags = problem.flags(operands, start, size)
         xs = problem.inputs(operands, start, size, flags.valid)
-        if keep > 1:
-            first, after = jax.tree.map(lambda k: k[number], kept), None
+        if keep.every > 1:
+            first, after = jax.tree.map(lambda k: k[number], kept.states), None
         else:
             previous = start + size if problem.reverse else start - 1
             outside = previous == (problem.steps if problem.reverse else -1)
-            one = jax.tree.map(lambda k: lax.dynamic_index_in_dim(k, previous, keepdims=False), kept)
+            one = jax.tree.map(lambda k: lax.dynamic_index_in_dim(k, previous, keepdims=False), kept.states)
             first = where(jnp.asarray(outside), operands.state, one)
-            after = take_block(kept, start, size)
-        sums, lam, of_block = pullback.block(sums, lam, first, after, xs, flags, take_block(of_outputs, start, size))
+            after = take_block(kept.states, start, size)
+        block = Block(first, after, take_block(kept.products, start, size), xs, flags)
+        sums, lam, of_block = pullback.block(sums, lam, block, take_block(of_outputs, start, size))
         if flags.valid is not None:
             of_block = where(flags.valid, of_block, [jnp.zeros_like(x) for x in of_block])
         return sums, lam, put_block(of_xs, of_block, start)

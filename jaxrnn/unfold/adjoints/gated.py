@@ -8,7 +8,7 @@ from jax import lax
 
 from jaxrnn.cells.base import Gated, Inputs, Params, State
 from jaxrnn.unfold.adjoints.inexact import accumulators, add, inexact, narrow, vjp
-from jaxrnn.unfold.problem import Flags, Operands, Problem, where
+from jaxrnn.unfold.problem import Block, Flags, Operands, Problem, where
 from jaxrnn.unfold.scan import Scan
 
 
@@ -65,21 +65,20 @@ class GatedPullback:
         return of_params, of_emit, sums.initial
 
     def block(
-        self, sums: Sums, lam: list[Any], first: State, after: State, xs: Inputs, flags: Flags, of_outputs: list[Any]
+        self, sums: Sums, lam: list[Any], block: Block, of_outputs: list[Any]
     ) -> tuple[Sums, list[Any], list[Any]]:
-        """λ before the block and the gradients of its inputs, from λ after it and the gradients of its outputs.
-
-        `first` is the state that the block starts from, `after` the state after each step, None where it was not kept.
-        """
+        """λ before the block and the gradients of its inputs, from λ after it and the gradients of its outputs."""
+        xs, flags, after = block.xs, block.flags, block.after
         if after is None:
-            _, after = Scan().states(self.problem, self.operands, first, xs, flags)
-        before = jax.tree.map(self._shift, first, after)
-        of_emit, of_after, of_xs = self._emitted(after, xs, flags, of_outputs)
+            after = Scan().states(self.problem, self.operands, block.first, xs, flags)[1]
+        before = jax.tree.map(self._shift, block.first, after)
         entered = before
         if flags.reset is not None:
             entered = jax.vmap(where, in_axes=(0, None, 0))(flags.reset, self.operands.state, before)
+        of_emit, of_after, of_xs = self._emitted(after, xs, flags, of_outputs)
         u, pull_drive = vjp(self.drive.function, self.drive.arrays, xs)
-        lam, of_activate, of_initial, of_u, of_a = self._step_back(sums, lam, entered, u, of_after, flags)
+        a = self._recur(entered) if block.products is None else block.products
+        lam, of_activate, of_initial, of_u, of_a = self._step_back(sums, lam, (entered, u, a), of_after, flags)
         of_drive, of_driven = pull_drive(of_u)
         h = self.cell.hidden(entered)
         of_matrices = [
@@ -113,15 +112,15 @@ class GatedPullback:
         return vjp(outputs, self.emit.arrays, after, xs)[1](of_outputs)
 
     def _step_back(
-        self, sums: Sums, lam: list[Any], entered: State, u: Any, of_after: list[Any], flags: Flags
+        self, sums: Sums, lam: list[Any], at: tuple[State, Any, Any], of_after: list[Any], flags: Flags
     ) -> tuple[list[Any], list[Any], list[Any], list[Any], list[Any]]:
-        """λ(t) = ∂L/∂s(t) + (∂f/∂s(t))ᵀ λ(t+1) through a block; also the gradients of u and a at every step."""
+        """λ(t) = ∂L/∂s(t) + (∂f/∂s(t))ᵀ λ(t+1) through a block, and the gradients of u and a, at states, u and a."""
 
         def linearize(state: State, u: Any, a: Any) -> Any:
             return vjp(self.activate.function, self.activate.arrays, state, u, a)[1]
 
-        pullbacks = jax.vmap(linearize)(entered, u, self._recur(entered))
-        one_state = jax.eval_shape(lambda s: jax.tree.map(lambda a: a[0], s), entered)
+        pullbacks = jax.vmap(linearize)(*at)
+        one_state = jax.eval_shape(lambda s: jax.tree.map(lambda a: a[0], s), at[0])
         to_state = jax.linear_transpose(lambda s: self.cell.hidden(s), one_state)
         transposed = [W.T for W in inexact(self.matrices)]
         same: list[bool] = []

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from jaxrnn.cells.base import Inputs, Outputs, Params, State
 from jaxrnn.unfold.adjoints.inexact import accumulators, add, inexact, vjp
-from jaxrnn.unfold.problem import Flags, Operands, Problem
+from jaxrnn.unfold.problem import Block, Operands, Problem
 from jaxrnn.unfold.scan import Scan
 
 
@@ -32,17 +32,17 @@ class GenericPullback:
         return sums.params, sums.emit, sums.initial
 
     def block(
-        self, sums: Sums, lam: list[Any], first: State, after: State, xs: Inputs, flags: Flags, of_outputs: list[Any]
+        self, sums: Sums, lam: list[Any], block: Block, of_outputs: list[Any]
     ) -> tuple[Sums, list[Any], list[Any]]:
         """λ before the block and the gradients of its inputs, from λ after it and the gradients of its outputs."""
 
         def run(params: Params, emit_params: Params, initial: State, state: State, xs: Inputs) -> tuple[State, Outputs]:
             operands = self.operands._replace(params=params, state=initial)
-            final, states = Scan().states(self.problem, operands, state, xs, flags)
-            return final, self.problem.emit(emit_params, states, xs, flags.valid)
+            final, states, _ = Scan().states(self.problem, operands, state, xs, block.flags)
+            return final, self.problem.emit(emit_params, states, xs, block.flags.valid)
 
         operands = self.operands
-        _, pullback = vjp(run, operands.params, operands.emit_params, operands.state, first, xs)
+        _, pullback = vjp(run, operands.params, operands.emit_params, operands.state, block.first, block.xs)
         of_params, of_emit, of_initial, lam, of_xs = pullback([*lam, *of_outputs])
         added = zip(sums, (of_params, of_emit, of_initial), strict=True)
         return Sums(*(add(total, part) for total, part in added)), lam, of_xs
