@@ -67,5 +67,5 @@ def draw(cell: str, shape: Shape, seed: int = 0) -> Task:
 
 
 def operations(cell: str, shape: Shape) -> float:
-    """Additions and multiplications of the matrix products of a forward pass; with the backward pass, three times these."""
+    """Operations of the matrix products of a forward pass; with the backward pass, three times as many."""
     return 2.0 * math.prod((shape.time, shape.batch, shape.input + shape.hidden, GATES[cell], shape.hidden))

@@ -6,9 +6,9 @@ from types import ModuleType
 # Name in results -> module here. Each module has `build(task, device) -> Entrant` and the package's name, PACKAGE.
 RIVALS = {
     "jaxrnn": "own",
-    "plain scan": "plain_scan",
-    "flax linen": "flax_linen",
-    "flax nnx": "flax_nnx",
+    "plain-scan": "plain_scan",
+    "flax-linen": "flax_linen",
+    "flax-nnx": "flax_nnx",
     "haiku": "haiku",
     "equinox": "equinox",
     "keras": "keras",

@@ -1,0 +1,151 @@
+"""What is compared computes the same function, and results have the form that the tables are made from."""
+
+import importlib.metadata
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import against_rivals, machine, memory, reference, report, rivals, turns
+from benchmarks.task import GATES, Shape, Task, Weights, draw
+
+MODULES, ABSENT = against_rivals.present(list(rivals.RIVALS))
+SHAPE = Shape(5, 2, 3, 4)
+
+
+def test_the_rivals_that_the_tests_need_are_there():
+    assert {"jaxrnn", "plain-scan", "flax-linen", "flax-nnx", "torch"} <= set(MODULES)
+    assert set(MODULES) | set(ABSENT) == set(rivals.RIVALS)
+
+
+@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("name", MODULES)
+def test_every_rival_computes_outputs_and_gradients_of_the_same_weights(name: str, cell: str):
+    task = draw(cell, SHAPE)
+    entrant = MODULES[name].build(task, "cpu")
+    outputs, gradients = entrant.reference(task)
+    assert reference.error(entrant.outputs(entrant.forward(entrant.params, entrant.xs)), outputs) < 1e-5
+    found = entrant.weights(entrant.gradient(entrant.params, entrant.xs))
+    assert reference.largest_error(found, gradients) < 1e-5
+
+
+def test_only_gru_has_rivals_of_another_function():
+    others = {
+        (name, cell): entrant.reference
+        for name, module in MODULES.items()
+        for cell in GATES
+        if (entrant := module.build(draw(cell, SHAPE), "cpu")).reference is not reference.own
+    }
+    expected = {("flax-nnx", "gru"): reference.without_c, ("haiku", "gru"): reference.reset_first}
+    assert others == {key: function for key, function in expected.items() if key[0] in MODULES}
+
+
+@pytest.mark.parametrize(("cell", "function"), [("gru", reference.reset_first), *((c, reference.own) for c in GATES)])
+def test_gradients_of_the_reference_are_its_finite_differences(cell: str, function: reference.Reference):
+    task = draw(cell, SHAPE)
+    direction = draw(cell, SHAPE, seed=1).weights
+    _, gradients = function(task)
+
+    def loss(sign: float) -> float:
+        moved = Weights(
+            *(
+                w if w is None or d is None else w + sign * 1e-4 * d
+                for w, d in zip(_float64(task), direction, strict=True)
+            )
+        )
+        return float(np.sum(function(task._replace(weights=moved))[0] ** 2))
+
+    along = sum(np.sum(g * d) for g, d in zip(gradients, direction, strict=True) if g is not None and d is not None)
+    np.testing.assert_allclose((loss(1) - loss(-1)) / 2e-4, along, rtol=1e-5)
+
+
+def _float64(task: Task) -> Weights:
+    return Weights(*(None if w is None else w.astype(np.float64) for w in task.weights))
+
+
+def test_result_of_the_race_has_what_the_tables_need(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "new" / "result.json"
+    chosen = ["--cells", "elman", "--shapes", "3,2,2,4", "--rivals", "torch", "plain-scan", "--rounds", "2"]
+    against_rivals.main([*chosen, "--out", str(out)])
+    result = json.loads(out.read_text())
+    assert result["versions"]["torch"] == importlib.metadata.version("torch")
+    assert {"processor", "cores", "memory_GiB", "device"} <= set(result["machine"])
+    (row,) = result["results"]
+    assert (row["cell"], row["shape"], row["rounds"]) == ("elman", [3, 2, 2, 4], 2)
+    assert set(row["entrants"]) == {"jaxrnn", "torch", "plain-scan"}
+    assert min(row["matrix_product_GFLOPs"].values()) > 0
+    for entry in row["entrants"].values():
+        for which in against_rivals.PASSES:
+            times = [entry[which][f"{part}_s"] for part in turns.Spread._fields]
+            assert times[0] > 0
+            assert times == sorted(times)
+            assert entry[which]["error"] < 1e-5
+            assert entry[which]["first_call_s"] > 0
+    assert row["entrants"]["jaxrnn"]["gradient"]["ratio"] == 1
+    table = report.markdown(result)
+    assert table in capsys.readouterr().out
+    assert "| elman | 3, 2, 2, 4 | 2 |" in table
+
+
+def test_absent_and_failing_rivals_are_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(rivals.RIVALS, "nobody", "nobody")
+    modules, absent = against_rivals.present(["nobody"])
+    assert set(modules) == {"jaxrnn"}
+    assert "nobody" in absent["nobody"]
+
+    class Failing:
+        @staticmethod
+        def build(task: Task, device: str) -> None:
+            raise RuntimeError("no kernel\nfor this")
+
+    row = against_rivals.measure(
+        draw("elman", Shape(3, 2, 2, 4)), modules | {"bad": Failing}, "cpu", seconds=0, rounds=1
+    )
+    assert row["entrants"]["bad"] == {"failed": "RuntimeError: no kernel"}
+    result = {"kind": "speed", **machine.describe([]), "absent": absent, "results": [row]}
+    table = report.markdown(result)
+    assert "Absent: nobody" in table
+    assert "failed: RuntimeError: no kernel" in table
+
+
+@pytest.mark.parametrize("shape", ["1,2,3", "1,2,3,x", "1,2,3,0", "1,2,3,-4"])
+def test_bad_shapes_are_refused(shape: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="2"):
+        against_rivals.parse([f"--shapes={shape}"])
+    assert "four positive whole numbers" in capsys.readouterr().err
+
+
+def test_turns_run_everything_once_a_round():
+    ran: list[str] = []
+    measured = turns.take_turns({k: lambda k=k: ran.append(k) for k in "abc"}, seconds=0, rounds=3)
+    assert {key: len(times) for key, times in measured.items()} == {"a": 3, "b": 3, "c": 3}
+    assert set(ran) == set("abc")
+    assert turns.ratio([1.0, 4.0, 9.0], [1.0, 2.0, 3.0]) == 2.0
+    assert turns.spread([3.0, 1.0, 2.0]) == (1.0, 1.5, 2.0, 2.5)
+
+
+def test_long_sequences_take_a_tenth_of_the_temporaries_of_autodiff():
+    sizes = {}
+    for adjoint in memory.ADJOINTS:
+        step, arguments = memory.training_step(adjoint, 100_000, 64, 256)
+        sizes[adjoint] = step.lower(*arguments).compile().memory_analysis().temp_size_in_bytes
+    assert sizes["BPTT"] < 0.1 * sizes["Autodiff"]
+
+
+def test_memory_of_a_step_is_measured_and_shown():
+    adjoints = {}
+    spreads, ratio = memory.times(50, 3, 4, rounds=1)
+    for adjoint in memory.ADJOINTS:
+        adjoints[adjoint] = memory.peak_of(adjoint, 50, 3, 4) | spreads[adjoint]
+        assert adjoints[adjoint]["peak_of_step_MiB"] >= adjoints[adjoint]["before_step_MiB"] > 0
+    result = {
+        "kind": "memory",
+        **machine.describe([]),
+        "cell": "GRU(3, 4)",
+        "steps": 50,
+        "rounds": 1,
+        "adjoints": adjoints,
+        "ratios": {"step": 0.5, "xla_temporaries": 0.25, "time": ratio},
+    }
+    assert "0.5000 of the peak of the step, 0.2500 of XLA's temporaries" in report.markdown(result)
