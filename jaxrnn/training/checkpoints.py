@@ -120,7 +120,7 @@ def check_free(folder: str | os.PathLike, *, overwrite: bool = False) -> None:
     if not any(folder.iterdir()):
         return
     if not overwrite:
-        raise FileExistsError(f"{folder}: exists and is not empty")
+        raise FileExistsError(f"{folder}: exists and is not empty: choose another folder, or overwrite it (--overwrite)")
     if not (folder / CONFIGURATION).is_file():
         raise FileExistsError(f"{folder}: not overwritten, since it is not a run folder (it has no {CONFIGURATION})")
 

@@ -6,6 +6,7 @@ copied to the first device and averaged there, the mean is copied to every devic
 device ever waits for another within a program. On a GPU or TPU the average is an all-reduce within the step's program.
 """
 
+import contextlib
 import os
 import re
 import time
@@ -32,9 +33,17 @@ Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
 def use_all_cores() -> None:
-    """Make one CPU device of each core that this process may use. Call it before anything else uses JAX."""
+    """Make one CPU device of each core that this process may use.
+
+    It must come before anything else uses JAX. Where JAX is in use already, or was told how many devices to make
+    (JAX_NUM_CPU_DEVICES, XLA_FLAGS), its devices stay as they are.
+    """
+    told = jax.config.jax_num_cpu_devices != -1 or "device_count" in os.environ.get("XLA_FLAGS", "")
+    if told:
+        return
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    jax.config.update("jax_num_cpu_devices", cores)
+    with contextlib.suppress(RuntimeError):  # JAX is in use
+        jax.config.update("jax_num_cpu_devices", cores)
 
 
 def choose(batch: int, devices: Sequence[jax.Device] | None = None) -> list[jax.Device]:

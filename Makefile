@@ -1,0 +1,53 @@
+# Needs Python 3.11 or later with pip, and make. Everything is installed into .venv.
+#
+#   make train      train on Shakespeare; arguments: make train ARGS="--cell lstm --hidden 128"
+#   make test       lint, types, import contracts, all tests
+#   make notebooks  execute the notebooks; a warning or an error fails
+#   make bench      compare speed and memory with other libraries
+#   make docs       build the documentation
+#   make lint       only the checks that need no tests
+#
+# On Linux, PyPI has PyTorch built for CUDA. Tests and benchmarks need only its CPU build: point pip at PyTorch's own
+# index of those (PIP_EXTRA_INDEX_URL) to download 200 MB rather than 3 GB.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+
+.PHONY: train test bench notebooks docs lint clean
+
+train: .venv/main.installed
+	$(BIN)/jaxrnn train $(ARGS)
+
+test: lint
+	$(BIN)/pytest -n auto tests
+
+lint: .venv/test.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+
+bench: .venv/bench.installed
+	$(BIN)/python -m benchmarks $(ARGS)
+
+notebooks: .venv/notebooks.installed
+	$(BIN)/python .ci/notebooks.py $(ARGS)
+
+docs: .venv/docs.installed
+	$(BIN)/mkdocs build --strict
+
+clean:
+	rm -rf .venv build dist site
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jaxrnn needs Python 3.11 or later: make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+
+# One stamp for each extra, so that each target installs only what it needs, once.
+.venv/main.installed: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/%.installed: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[$*]"
+	touch $@
