@@ -42,7 +42,7 @@ def restrict(logits: jax.Array, *, temperature: Any = 1.0, top_k: Any = None, to
     _check(temperature, top_k, top_p)
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     temperature = jnp.asarray(temperature, logits.dtype)
-    likeliest = jnp.arange(logits.shape[-1]) == jnp.argmax(logits, axis=-1, keepdims=True)
+    likeliest = _places(logits) == jnp.argmax(logits, axis=-1, keepdims=True)
     keep = likeliest | (temperature > 0)
     logits = logits / jnp.where(temperature > 0, temperature, 1)
     if top_k is not None or top_p is not None:
@@ -54,15 +54,18 @@ def _likeliest(logits: jax.Array, top_k: Any, top_p: Any) -> jax.Array:
     """Which symbols top_k and top_p leave."""
     order = jnp.argsort(logits, axis=-1, descending=True, stable=True)
     ranked = jnp.take_along_axis(logits, order, axis=-1)
-    keep = jnp.ones(ranked.shape, bool)
-    if top_k is not None:
-        keep = jnp.broadcast_to(jnp.arange(ranked.shape[-1]) < top_k, ranked.shape)
+    keep = jnp.ones(ranked.shape, bool) if top_k is None else _places(ranked) < top_k
     if top_p is not None:
         p = jax.nn.softmax(jnp.where(keep, ranked, -jnp.inf), axis=-1)
         likelier = jnp.cumsum(p, axis=-1) - p
         keep = keep & ((likelier < top_p) | (jnp.asarray(top_p) >= 1))
         keep = keep.at[..., 0].set(True)  # whatever the rounding
     return jnp.take_along_axis(keep, jnp.argsort(order, axis=-1), axis=-1)
+
+
+def _places(logits: jax.Array) -> jax.Array:
+    """The place of every entry on the last axis."""
+    return jax.lax.broadcasted_iota(jnp.int32, logits.shape, logits.ndim - 1)
 
 
 def sample(

@@ -79,7 +79,7 @@ def reduce(L: jax.Array, lengths: Any = None) -> SequenceLoss:
     if lengths is not None:
         lengths = _lengths(lengths, L)
         time = jnp.arange(len(L)).reshape(-1, *(1 for _ in L.shape[1:]))
-        L = jnp.where(time < lengths, L, 0)
+        L = jnp.where(time < lengths[None], L, 0)
         steps = lengths.sum()
     total = L.sum()
     return SequenceLoss(total, total / jnp.maximum(steps, 1), total / max(sequences, 1))
