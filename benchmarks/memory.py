@@ -26,7 +26,9 @@ MIB = float(1 << 20)
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.memory", description="Peak memory and time of BPTT against Autodiff."
+    )
     parser.add_argument("--steps", type=int, default=100_000, help="τ")
     parser.add_argument("--input", type=int, default=64, help="entries of x(t)")
     parser.add_argument("--hidden", type=int, default=256, help="entries of h(t)")
@@ -37,7 +39,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def training_step(adjoint: str, steps: int, inputs: int, hidden: int) -> tuple[Callable[..., Any], tuple[Any, Any]]:
+def training_step(adjoint: str, steps: int, inputs: int, hidden: int) -> tuple[Any, tuple[Any, Any]]:
     """θ - 0.001 ∂L/∂θ with L = Σ h(τ)² for a GRU at batch 1, jitted, and its arguments (params, xs)."""
     import jax
     import jax.numpy as jnp

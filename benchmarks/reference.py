@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import jax
 import numpy as np
 
 from benchmarks.task import Task, Weights
@@ -44,7 +45,7 @@ def _zero_c(weights: Weights) -> Weights:
 
 
 def _float64(task: Task) -> tuple[Weights, np.ndarray]:
-    return Weights(*(None if w is None else w.astype(np.float64) for w in task.weights)), task.xs.astype(np.float64)
+    return jax.tree.map(lambda a: a.astype(np.float64), (task.weights, task.xs))
 
 
 def _sigmoid(a: np.ndarray) -> np.ndarray:
@@ -110,6 +111,7 @@ def _lstm(weights: Weights, xs: np.ndarray) -> Answer:
 
 def _gru(weights: Weights, xs: np.ndarray) -> Answer:
     U, W, b, bias = weights
+    assert bias is not None
     h, r, z, n, s = _empty(xs, weights, 5)
     last = np.zeros(h.shape[1:])
     for t, x in enumerate(xs):

@@ -4,11 +4,12 @@ import importlib.metadata
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 from benchmarks import against_rivals, machine, memory, reference, report, rivals, turns
-from benchmarks.task import GATES, Shape, Task, Weights, draw
+from benchmarks.task import GATES, Shape, Task, draw
 
 MODULES, ABSENT = against_rivals.present(list(rivals.RIVALS))
 SHAPE = Shape(5, 2, 3, 4)
@@ -44,24 +45,16 @@ def test_only_gru_has_rivals_of_another_function():
 @pytest.mark.parametrize(("cell", "function"), [("gru", reference.reset_first), *((c, reference.own) for c in GATES)])
 def test_gradients_of_the_reference_are_its_finite_differences(cell: str, function: reference.Reference):
     task = draw(cell, SHAPE)
-    direction = draw(cell, SHAPE, seed=1).weights
     _, gradients = function(task)
 
-    def loss(sign: float) -> float:
-        moved = Weights(
-            *(
-                w if w is None or d is None else w + sign * 1e-4 * d
-                for w, d in zip(_float64(task), direction, strict=True)
-            )
-        )
+    weights, along = jax.tree.map(lambda w: w.astype(np.float64), (task.weights, draw(cell, SHAPE, seed=1).weights))
+
+    def loss(distance: float) -> float:
+        moved = jax.tree.map(lambda w, d: w + distance * d, weights, along)
         return float(np.sum(function(task._replace(weights=moved))[0] ** 2))
 
-    along = sum(np.sum(g * d) for g, d in zip(gradients, direction, strict=True) if g is not None and d is not None)
-    np.testing.assert_allclose((loss(1) - loss(-1)) / 2e-4, along, rtol=1e-5)
-
-
-def _float64(task: Task) -> Weights:
-    return Weights(*(None if w is None else w.astype(np.float64) for w in task.weights))
+    slope = sum(np.sum(g * d) for g, d in zip(gradients, along, strict=True) if g is not None and d is not None)
+    np.testing.assert_allclose((loss(1e-4) - loss(-1e-4)) / 2e-4, slope, rtol=1e-5)
 
 
 def test_result_of_the_race_has_what_the_tables_need(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -28,7 +28,7 @@ class Entrant:
 
 
 def jax_entrant(
-    apply: Callable[[Any, Any], jax.Array],
+    apply: Callable[[Any, Any], Any],
     params: Any,
     xs: np.ndarray,
     weights: Callable[[Any], Weights],

@@ -46,9 +46,7 @@ class _Model(eqx.Module):
 
 def build(task: Task, device: str) -> Entrant:
     """`jax.vmap(model)(xs)`, batch first, under jax.jit: parameters are all the arrays of the module."""
-    U, W, b, c = (None if w is None else jnp.asarray(w) for w in task.weights)
-    assert U is not None
-    assert W is not None
+    U, W, b, c = jax.tree.map(jnp.asarray, task.weights)
     key, sizes = jax.random.key(0), (task.shape.input, task.shape.hidden)
     if task.cell == "elman":
         cell: Any = _Elman(U.T, W.T, b, task.shape.hidden)

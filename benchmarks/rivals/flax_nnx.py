@@ -16,12 +16,12 @@ def build(task: Task, device: str) -> Entrant:
     """`nnx.RNN(cell, time_major=True)`, split and merged under jax.jit: the way that costs least a call."""
     cells = {"elman": nnx.SimpleCell, "lstm": nnx.OptimizedLSTMCell, "gru": nnx.GRUCell}
     cell = cells[task.cell](task.shape.input, task.shape.hidden, rngs=nnx.Rngs(0))
-    graph, params, rest = nnx.split(nnx.RNN(cell, time_major=True), nnx.Param, ...)
-    U, W, b, _ = task.weights
+    U, W, b, _ = jax.tree.map(jax.numpy.asarray, task.weights)
+    cell.dense_i.kernel.set_value(U)
+    cell.dense_h.kernel.set_value(W)
     biased = "dense_h" if task.cell == "lstm" else "dense_i"
-    params["cell"]["dense_i"]["kernel"].set_value(jax.numpy.asarray(U))
-    params["cell"]["dense_h"]["kernel"].set_value(jax.numpy.asarray(W))
-    params["cell"][biased]["bias"].set_value(jax.numpy.asarray(b))
+    getattr(cell, biased).bias.set_value(b)
+    graph, params, rest = nnx.split(nnx.RNN(cell, time_major=True), nnx.Param, ...)
 
     def weights(gradient: Any) -> Weights:
         cell = nnx.to_pure_dict(gradient)["cell"]

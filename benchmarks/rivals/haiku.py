@@ -32,7 +32,7 @@ class _Elman(hk.RNNCore):
         out = jnp.tanh(drive + hk.Linear(self.hidden_size, with_bias=False)(prev_state))
         return out, out
 
-    def initial_state(self, batch_size: int | None) -> jax.Array:
+    def initial_state(self, batch_size: int | None) -> Any:
         return jnp.zeros((self.hidden_size,) if batch_size is None else (batch_size, self.hidden_size))
 
 
