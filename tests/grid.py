@@ -1,0 +1,338 @@
+"""What the laws run over: every cell with its oracle, every adjoint, every method. A new cell is one entry."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+
+from jaxrnn import (
+    BPTT,
+    GRU,
+    LSTM,
+    Autodiff,
+    Cell,
+    Driven,
+    Elman,
+    Gated,
+    Linear,
+    Readout,
+    Scan,
+    Stack,
+    Supervised,
+    TruncatedBPTT,
+    transition,
+)
+from tests import oracles
+
+T = 7  # steps: blocks of 3 and of 4 do not divide them
+D = 2  # entries of x(t)
+
+# The (method, adjoint) pairs that give exact values and gradients, shared out over three groups of about equal cost:
+# every law runs over all of one group, the oracle over all of them.
+PAIRS = (
+    ((Scan(), Autodiff()), (Scan(), BPTT(block=4)), (Scan(), BPTT(block=T + 4)), (Scan(), TruncatedBPTT(T))),
+    ((Scan(), Autodiff()), (Scan(), BPTT()), (Scan(), BPTT(block=3))),
+    ((Scan(unroll=3), Autodiff()), (Scan(), BPTT(block=1)), (Scan(unroll=3), BPTT(block=3))),
+)
+
+
+class LeakyParams(NamedTuple):
+    """θ of `Leaky`."""
+
+    U: jax.Array  # (input, hidden)
+    w: jax.Array  # (hidden,)
+
+
+@dataclass(frozen=True)
+class Leaky(Driven):
+    """A driven cell that is not gated: h(t) = 0.7 h(t-1) + 0.3 tanh(x(t) U + w ⊙ roll(h(t-1)))."""
+
+    input_size: int
+    hidden_size: int
+
+    def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> LeakyParams:
+        k1, k2 = jax.random.split(key)
+        return LeakyParams(
+            jax.random.normal(k1, (self.input_size, self.hidden_size), dtype),
+            jax.random.normal(k2, (self.hidden_size,), dtype),
+        )
+
+    def initial_state(self, params: LeakyParams, batch_shape: tuple[int, ...] = ()) -> jax.Array:
+        return jnp.zeros((*batch_shape, self.hidden_size), params.w.dtype)
+
+    def drive(self, params: LeakyParams, x: jax.Array) -> jax.Array:
+        return x @ params.U
+
+    def advance(self, params: LeakyParams, state: jax.Array, u: jax.Array) -> jax.Array:
+        w = jnp.broadcast_to(params.w, state.shape)
+        return 0.7 * state + 0.3 * jnp.tanh(u + w * jnp.roll(state, 1, axis=-1))
+
+    def output(self, params: LeakyParams, state: jax.Array) -> jax.Array:
+        return state
+
+
+LEAKY = oracles.Oracle(
+    lambda p, s, x: 0.7 * s + 0.3 * np.tanh(p.U.T @ x + p.w * np.concatenate([s[-1:], s[:-1]])),
+    lambda p, s: s,
+)
+
+
+class TiedParams(NamedTuple):
+    """θ of `Tied`."""
+
+    U: jax.Array  # (input, hidden)
+    W: jax.Array  # (hidden, hidden)
+
+
+class TiedState(NamedTuple):
+    """s(t) of `Tied`."""
+
+    count: jax.Array  # (*batch,), integers
+    h: jax.Array  # (*batch, hidden)
+
+
+@dataclass(frozen=True)
+class Tied(Gated):
+    """A gated cell whose recurrent matrices are made of a shared one, that counts, and that reads U in `activate` too.
+
+    h(t) = tanh(x(t) U + h(t-1) (W + Wᵀ)) + sin(h(t-1) W) ΣU / (1 + n), n(t) = n(t-1) + 1
+    """
+
+    input_size: int
+    hidden_size: int
+
+    def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> TiedParams:
+        k1, k2 = jax.random.split(key)
+        return TiedParams(
+            jax.random.normal(k1, (self.input_size, self.hidden_size), dtype),
+            0.5 * jax.random.normal(k2, (self.hidden_size, self.hidden_size), dtype),
+        )
+
+    def initial_state(self, params: TiedParams, batch_shape: tuple[int, ...] = ()) -> TiedState:
+        return TiedState(jnp.zeros(batch_shape, jnp.int32), jnp.zeros((*batch_shape, self.hidden_size), params.W.dtype))
+
+    def drive(self, params: TiedParams, x: jax.Array) -> jax.Array:
+        return x @ params.U
+
+    def recurrent(self, params: TiedParams) -> dict[str, jax.Array]:
+        return {"symmetric": params.W + params.W.T, "plain": params.W}
+
+    def hidden(self, state: TiedState) -> jax.Array:
+        return state.h
+
+    def activate(self, params: TiedParams, state: TiedState, u: jax.Array, a: dict[str, jax.Array]) -> TiedState:
+        scale = params.U.sum() / (1 + state.count[..., None]).astype(u.dtype)
+        return TiedState(state.count + 1, jnp.tanh(u + a["symmetric"]) + jnp.sin(a["plain"]) * scale)
+
+    def output(self, params: TiedParams, state: TiedState) -> jax.Array:
+        return state.h
+
+
+TIED = oracles.Oracle(
+    lambda p, s, x: s._replace(
+        count=s.count + np.int32(1),
+        h=np.tanh(p.U.T @ x + (p.W + p.W.T) @ s.h) + np.sin(p.W.T @ s.h) * p.U.sum() / (1 + s.count),
+    ),
+    lambda p, s: s.h,
+)
+
+
+class DiagonalParams(NamedTuple):
+    """θ of `Diagonal`."""
+
+    A: jax.Array  # (input, hidden)
+    B: jax.Array  # (input, hidden)
+
+
+@dataclass(frozen=True)
+class Diagonal(Linear):
+    """Two linear recurrences side by side: fast(t) = σ(xA) fast(t-1) + xB, slow(t) = 0.9 slow(t-1) + xA."""
+
+    input_size: int
+    hidden_size: int
+
+    def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> DiagonalParams:
+        k1, k2 = jax.random.split(key)
+        shape = self.input_size, self.hidden_size
+        return DiagonalParams(jax.random.normal(k1, shape, dtype), jax.random.normal(k2, shape, dtype))
+
+    def initial_state(self, params: DiagonalParams, batch_shape: tuple[int, ...] = ()) -> dict[str, jax.Array]:
+        zeros = jnp.zeros((*batch_shape, self.hidden_size), params.A.dtype)
+        return {"fast": zeros, "slow": zeros}
+
+    def coefficients(self, params: DiagonalParams, xs: jax.Array) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
+        a, b = xs @ params.A, xs @ params.B
+        return {"fast": jax.nn.sigmoid(a), "slow": jnp.full_like(a, 0.9)}, {"fast": b, "slow": a}
+
+    def output(self, params: DiagonalParams, state: dict[str, jax.Array]) -> jax.Array:
+        return state["fast"] * state["slow"]
+
+
+DIAGONAL = oracles.Oracle(
+    lambda p, s, x: {
+        "fast": oracles.sigmoid(p.A.T @ x) * s["fast"] + p.B.T @ x,
+        "slow": 0.9 * s["slow"] + p.A.T @ x,
+    },
+    lambda p, s: s["fast"] * s["slow"],
+)
+
+
+def _count_and_turn(params: Any, state: Any, x: Any) -> Any:
+    """A pure function with a state of integers and floats, and a tree for its input."""
+    number, h = state["number"] + 1, state["h"]
+    turn = jnp.cos(number[..., None].astype(h.dtype))
+    return {"number": number, "h": jnp.tanh(h @ params["A"] + turn * x["in"] * x["gain"]) + 0.1 * h}
+
+
+COUNTING = transition(
+    _count_and_turn,
+    output=lambda params, state: state["h"],
+    init=lambda key, dtype: {"A": jax.random.normal(key, (D, D), dtype)},
+    initial_state=lambda params, batch: {
+        "number": jnp.zeros(batch, jnp.int32),
+        "h": jnp.zeros((*batch, D), params["A"].dtype),
+    },
+)
+
+
+def _counting_step(p: Any, s: Any, x: Any) -> Any:
+    n = s["number"] + np.int32(1)
+    return {"number": n, "h": np.tanh(p["A"].T @ s["h"] + np.cos(n) * x["in"] * x["gain"]) + 0.1 * s["h"]}
+
+
+def log_loss(o: jax.Array, y: jax.Array) -> jax.Array:
+    """-log softmax(o)_y."""
+    return jax.nn.logsumexp(o, axis=-1) - jnp.take_along_axis(o, y[..., None], axis=-1)[..., 0]
+
+
+Draw = Callable[[np.random.Generator, tuple[int, ...]], Any]
+
+
+def _vector(rng: np.random.Generator, axes: tuple[int, ...]) -> np.ndarray:
+    return rng.normal(size=(*axes, D))
+
+
+def _labelled(rng: np.random.Generator, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    return _vector(rng, axes), rng.integers(0, 4, size=axes).astype(np.int32)
+
+
+def _tree(rng: np.random.Generator, axes: tuple[int, ...]) -> dict[str, np.ndarray]:
+    return {"gain": rng.normal(size=(*axes, 1)), "in": _vector(rng, axes)}
+
+
+class Entry(NamedTuple):
+    """One cell of the grid."""
+
+    name: str
+    cell: Cell
+    oracle: oracles.Oracle
+    draw: Draw = _vector  # inputs for the axes (time, *batch)
+
+
+CELLS = (
+    Entry("elman", Elman(D, 3), oracles.ELMAN),
+    Entry("lstm", LSTM(D, 3), oracles.LSTM),
+    Entry("gru", GRU(D, 3), oracles.GRU),
+    Entry("readout_elman", Readout(Elman(D, 3), 2), oracles.readout(oracles.ELMAN)),
+    Entry("readout_lstm", Readout(LSTM(D, 3), 2), oracles.readout(oracles.LSTM)),
+    Entry("readout_gru", Readout(GRU(D, 3), 2), oracles.readout(oracles.GRU)),
+    Entry("stack", Stack([Elman(D, 3), LSTM(3, 2)]), oracles.stack([oracles.ELMAN, oracles.LSTM])),
+    Entry(
+        "readout_stack",
+        Readout(Stack([GRU(D, 2), LSTM(2, 3)]), 2),
+        oracles.readout(oracles.stack([oracles.GRU, oracles.LSTM])),
+    ),
+    Entry(
+        "nested",
+        Stack([Readout(Elman(D, 2), 2), Stack([Tied(2, 3), GRU(3, 2)])]),
+        oracles.stack([oracles.readout(oracles.ELMAN), oracles.stack([TIED, oracles.GRU])]),
+    ),
+    Entry(
+        "supervised",
+        Supervised(Readout(GRU(D, 3), 4), log_loss),
+        oracles.supervised(oracles.readout(oracles.GRU), oracles.negative_log_softmax),
+        _labelled,
+    ),
+    Entry("transition", COUNTING, oracles.Oracle(_counting_step, lambda p, s: s["h"]), _tree),
+    Entry("driven", Leaky(D, 3), LEAKY),
+    Entry("gated", Tied(D, 3), TIED),
+    Entry("linear", Diagonal(D, 3), DIAGONAL),
+)
+NAMES = [entry.name for entry in CELLS]
+
+
+def is_float(leaf: Any) -> bool:
+    """Whether a leaf has a gradient."""
+    return jnp.issubdtype(leaf.dtype, jnp.floating)
+
+
+def cast(tree: Any, dtype: DTypeLike) -> Any:
+    """A tree of JAX arrays whose floating-point leaves have the type `dtype`."""
+    return jax.tree.map(lambda a: jnp.asarray(a, dtype if is_float(np.asarray(a)) else None), tree)
+
+
+def host(tree: Any) -> Any:
+    """A tree of NumPy arrays."""
+    return jax.tree.map(np.asarray, tree)
+
+
+class Sample(NamedTuple):
+    """Numbers to run a cell on."""
+
+    params: Any
+    state: Any
+    xs: Any
+
+
+def sample(entry: Entry, batch: tuple[int, ...], dtype: DTypeLike = jnp.float64, seed: int = 0) -> Sample:
+    """Parameters, a state that is not zero, and inputs `(T, *batch, ...)`."""
+    rng = np.random.default_rng(seed)
+    params = entry.cell.init(jax.random.key(seed), dtype)
+    zero = entry.cell.initial_state(params, batch)
+    state = jax.tree.map(lambda s: 0.5 * rng.normal(size=s.shape) if is_float(s) else np.asarray(s), zero)
+    return Sample(params, cast(state, dtype), cast(entry.draw(rng, (T, *batch)), dtype))
+
+
+def weigh(tree: Any, salt: float = 0.0) -> Any:
+    """A scalar that depends on every floating-point entry of a tree, each with a weight of its own."""
+    total = 0.0
+    for number, leaf in enumerate(jax.tree.leaves(tree)):
+        leaf = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
+        if is_float(leaf):
+            weights = np.cos(1.0 + salt + number + np.arange(leaf.size)).reshape(leaf.shape)
+            total = total + (leaf * weights.astype(leaf.dtype)).sum()
+    return total
+
+
+def quick(f: Callable[..., Any]) -> Callable[..., Any]:
+    """`jax.jit` that compiles fast code less and compiles it fast: for programs that run once, on a few numbers."""
+    return jax.jit(f, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def gradients(f: Callable[..., Any], *arguments: Any) -> Any:
+    """Of each argument, the list of gradients of its floating-point leaves; of the function's aux output, itself."""
+
+    def on_lists(lists: Any) -> Any:
+        merged = []
+        for argument, values in zip(arguments, lists, strict=True):
+            leaves, structure = jax.tree.flatten(argument)
+            found = iter(values)
+            merged.append(jax.tree.unflatten(structure, [next(found) if is_float(v) else v for v in leaves]))
+        return f(*merged)
+
+    lists = [[v for v in jax.tree.leaves(argument) if is_float(v)] for argument in arguments]
+    (_, aux), found = jax.value_and_grad(on_lists, has_aux=True)(lists)
+    return aux, found
+
+
+def close(actual: Any, expected: Any, rtol: float, atol: float, what: str = "") -> None:
+    """The same structure, and numbers close to each other."""
+    a, b = jax.tree.leaves(actual), jax.tree.leaves(expected)
+    assert len(a) == len(b), what
+    for x, y in zip(a, b, strict=True):
+        assert np.shape(x) == np.shape(y), what
+        np.testing.assert_allclose(np.asarray(x, np.float64), np.asarray(y, np.float64), rtol, atol, err_msg=what)
