@@ -84,7 +84,7 @@ class Scan:
         cell, params = problem.cell, operands.params
         items = problem.select(xs)
         fetch_ahead = sizes.pointwise_input(items)
-        driven = isinstance(cell, Driven) and sizes.drive_a_block(operands.state)
+        driven = isinstance(cell, Driven) and sizes.drive_a_block(operands)
         if driven:
             items = cell.drive(params, items)
             fetch_ahead = jax.default_backend() == "cpu"

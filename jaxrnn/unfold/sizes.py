@@ -50,13 +50,14 @@ def rows(state: Any) -> int:
     return max((leaf.size // max(1, leaf.shape[-1]) for leaf in jax.tree.leaves(state) if leaf.ndim), default=1)
 
 
-def drive_a_block(state: Any) -> bool:
+def drive_a_block(operands: Operands) -> bool:
     """Whether the drive of a block in one product beats a product in each step.
 
-    On an accelerator every product is a launch. On a CPU the product of a step is as efficient as that of a block as
-    soon as there are a few rows, and what it makes is still in cache when it is read.
+    On an accelerator every product is a launch. On a CPU a product of a step is as efficient as that of a block, and
+    what it makes is still in cache when it is read, unless the matrix has to be read from beyond the cache for a row or
+    two.
     """
-    return jax.default_backend() != "cpu" or rows(state) <= 2
+    return jax.default_backend() != "cpu" or (rows(operands.state) <= 2 and tree_bytes(operands.params) > CACHE)
 
 
 def pointwise_input(items: Any) -> bool:

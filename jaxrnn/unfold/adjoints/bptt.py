@@ -1,11 +1,12 @@
 """Backpropagation through time, a block at a time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.custom_derivatives import SymbolicZero
 
 from jaxrnn.cells import checks
 from jaxrnn.cells.base import Gated
@@ -71,21 +72,31 @@ class BPTT:
             return method.run(problem, merge(given, others))
 
         def forward(given: list[Any], others: list[Any]) -> Any:
-            trajectory = method.run(problem, merge(given, others), keep=keep)
-            return trajectory._replace(kept=None), (given, others, trajectory.kept)
+            wanted = merge([p.perturbed for p in given], [False] * len(others))
+            given = [p.value for p in given]
+            trajectory = method.run(problem, merge(given, [p.value for p in others]), keep=keep)
+            # Residuals are trees of arrays: whether the gradient of xs is wanted is told by their structure.
+            xs_wanted = () if any(jax.tree.leaves(wanted.xs)) else None
+            return trajectory._replace(kept=None), (given, [p.value for p in others], trajectory.kept, xs_wanted)
 
         def backward(saved: Any, cotangents: Trajectory) -> Any:
-            given, others, kept = saved
-            return _backward(problem, merge(given, others), keep, kept, cotangents), [None] * len(others)
+            given, others, kept, xs_wanted = saved
+            operands = merge(given, others)
+            gradients = _backward(problem, operands, keep, kept, cotangents, xs_wanted is not None)
+            return gradients, [None] * len(others)
 
-        values.defvjp(forward, backward)
+        values.defvjp(forward, backward, symbolic_zeros=True)
         return values(reverse_only(given), others)
 
 
-def _backward(problem: Problem, operands: Operands, keep: Keep, kept: Kept, cotangents: Trajectory) -> list[Any]:
+def _backward(
+    problem: Problem, operands: Operands, keep: Keep, kept: Kept, cotangents: Trajectory, xs_wanted: bool
+) -> list[Any]:
     """Cotangents of the operands, from the states that were kept and the cotangents of what was returned."""
+    if all(isinstance(c, SymbolicZero) for c in jax.tree.leaves(cotangents.outputs)):
+        problem, cotangents = replace(problem, read=None), cotangents._replace(outputs=None)
     pullback = (GatedPullback if isinstance(problem.cell, Gated) else GenericPullback)(problem, operands)
-    of_outputs, of_final = inexact(cotangents.outputs), inexact(cotangents.final)
+    of_outputs, of_final = inexact(_arrays(cotangents.outputs)), inexact(_arrays(cotangents.final))
     block = keep.every
     if block == 1 and isinstance(pullback, GatedPullback):
         block = sizes.backward_block(problem, operands)
@@ -104,14 +115,23 @@ def _backward(problem: Problem, operands: Operands, keep: Keep, kept: Kept, cota
             after = take_block(kept.states, start, size)
         block = Block(first, after, take_block(kept.products, start, size), xs, flags)
         sums, lam, of_block = pullback.block(sums, lam, block, take_block(of_outputs, start, size))
+        if not xs_wanted:
+            return sums, lam, of_xs
         if flags.valid is not None:
             of_block = where(flags.valid, of_block, [jnp.zeros_like(x) for x in of_block])
         return sums, lam, put_block(of_xs, of_block, start)
 
-    carry = pullback.start(), of_final, zeros(operands.xs)
+    carry = pullback.start(), of_final, zeros(operands.xs) if xs_wanted else []
     sums, lam, of_xs = over_blocks(
         body, carry, steps=problem.steps, block=min(block, problem.steps), backward=not problem.reverse
     )
     of_params, of_emit, of_initial = pullback.finish(sums)
-    gradients = [*of_params, *of_emit, *add(lam, of_initial), *of_xs]
-    return [g.astype(x.dtype) for g, x in zip(gradients, inexact(operands), strict=True)]
+    shared = [*of_params, *of_emit, *add(lam, of_initial)]
+    given = inexact(operands)
+    shared = [g.astype(x.dtype) for g, x in zip(shared, given, strict=False)]
+    return shared + (of_xs if xs_wanted else [None] * len(inexact(operands.xs)))
+
+
+def _arrays(cotangents: Any) -> Any:
+    """Cotangents with zeros in place of those that JAX knows to be zero."""
+    return jax.tree.map(lambda c: jnp.zeros(c.shape, c.dtype) if isinstance(c, SymbolicZero) else c, cotangents)

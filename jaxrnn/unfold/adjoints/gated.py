@@ -120,8 +120,8 @@ class GatedPullback:
             return vjp(self.activate.function, self.activate.arrays, state, u, a)[1]
 
         pullbacks = jax.vmap(linearize)(*at)
-        one_state = jax.eval_shape(lambda s: jax.tree.map(lambda a: a[0], s), at[0])
-        to_state = jax.linear_transpose(lambda s: self.cell.hidden(s), one_state)
+        one_state = jax.tree.map(lambda s: jnp.zeros(s.shape[1:], s.dtype), at[0])
+        to_state = vjp(self.cell.hidden, one_state)[1]
         transposed = [W.T for W in inexact(self.matrices)]
         same: list[bool] = []
 
@@ -134,8 +134,8 @@ class GatedPullback:
                 nothing = [jnp.zeros_like(x) for x in lam]
                 lam, held = where(flag.valid, lam, nothing), where(flag.valid, nothing, lam)
             of_arrays, before, of_u, of_a = pullback(lam)
-            (of_hidden,) = to_state(sum(d @ W for d, W in zip(of_a, transposed, strict=True)))
-            before = add(before, inexact(of_hidden))
+            (of_hidden,) = to_state([sum(d @ W for d, W in zip(of_a, transposed, strict=True))])
+            before = add(before, of_hidden)
             if flag.reset is not None:
                 nothing = [jnp.zeros_like(x) for x in before]
                 of_initial = add(of_initial, where(flag.reset, before, nothing))
