@@ -10,4 +10,6 @@ def add_row(array: jax.Array, row: jax.Array) -> jax.Array:
 
 def affine(x: jax.Array, U: jax.Array, b: jax.Array) -> jax.Array:
     """`x @ U + b` for x `(..., m)`, U `(m, n)` and b `(n,)`."""
-    return add_row(x @ U, b)
+    # Rows of one matrix: XLA's CPU compiler copies its operands for the gradient of a product with more axes.
+    rows = x.reshape(-1, x.shape[-1])
+    return add_row(rows @ U, b).reshape(*x.shape[:-1], U.shape[-1])

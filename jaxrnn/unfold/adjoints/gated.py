@@ -37,6 +37,7 @@ class GatedPullback:
         x = jax.eval_shape(lambda xs: jax.tree.map(lambda a: a[0], xs), operands.xs)
         u = jax.eval_shape(self._drive, params, x)
         self.matrices, self.pull_matrices = vjp(self.cell.recurrent, params)
+        self.transposed = [W.T for W in inexact(self.matrices)]
         a = jax.eval_shape(self._recur, state)
         self.drive = narrow(self._drive, params, x)
         self.activate = narrow(self.cell.activate, params, state, u, a)
@@ -80,10 +81,10 @@ class GatedPullback:
         a = self._recur(entered) if block.products is None else block.products
         lam, of_activate, of_initial, of_u, of_a = self._step_back(sums, lam, (entered, u, a), of_after, flags)
         of_drive, of_driven = pull_drive(of_u)
-        h = self.cell.hidden(entered)
+        h = _rows(self.cell.hidden(entered)).T
         of_matrices = [
-            jnp.einsum("...h,...n->hn", h, d, preferred_element_type=s.dtype)
-            for d, s in zip(of_a, sums.recurrent, strict=True)
+            jnp.matmul(h, _rows(d), preferred_element_type=total.dtype)
+            for d, total in zip(of_a, sums.recurrent, strict=True)
         ]
         sums = Sums(
             add(sums.drive, of_drive),
@@ -122,7 +123,6 @@ class GatedPullback:
         pullbacks = jax.vmap(linearize)(*at)
         one_state = jax.tree.map(lambda s: jnp.zeros(s.shape[1:], s.dtype), at[0])
         to_state = vjp(self.cell.hidden, one_state)[1]
-        transposed = [W.T for W in inexact(self.matrices)]
         same: list[bool] = []
 
         def back(carry: Any, step: Any) -> Any:
@@ -134,7 +134,7 @@ class GatedPullback:
                 nothing = [jnp.zeros_like(x) for x in lam]
                 lam, held = where(flag.valid, lam, nothing), where(flag.valid, nothing, lam)
             of_arrays, before, of_u, of_a = pullback(lam)
-            (of_hidden,) = to_state([sum(d @ W for d, W in zip(of_a, transposed, strict=True))])
+            (of_hidden,) = to_state([sum(d @ W for d, W in zip(of_a, self.transposed, strict=True))])
             before = add(before, of_hidden)
             if flag.reset is not None:
                 nothing = [jnp.zeros_like(x) for x in before]
@@ -152,3 +152,8 @@ class GatedPullback:
             back, carry, (pullbacks, of_after, flags), reverse=not self.problem.reverse
         )
         return lam, of_params, of_initial, of_a if same[0] else of_u, of_a
+
+
+def _rows(array: jax.Array) -> jax.Array:
+    """`(..., n)` as a matrix of rows."""
+    return array.reshape(-1, array.shape[-1])
