@@ -28,7 +28,9 @@ lint: .venv/test.installed
 	$(BIN)/lint-imports
 
 bench: .venv/bench.installed
-	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python -m benchmarks.against_rivals --out benchmarks/results/latest.json $(ARGS)
+	$(BIN)/python -m benchmarks.memory --out benchmarks/results/latest-memory.json
+	$(BIN)/python -m benchmarks.report benchmarks/results/latest.json
 
 notebooks: .venv/notebooks.installed
 	$(BIN)/python .ci/notebooks.py $(ARGS)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -39,7 +40,7 @@ def names(params: Any) -> list[str]:
 
 def save_parameters(path: str | os.PathLike, params: Any) -> None:
     """Write a pytree of arrays as safetensors, every array named by its path in the tree."""
-    arrays = [np.ascontiguousarray(a) for a in jax.tree.leaves(params)]
+    arrays = [np.array(a, order="C") for a in jax.tree.leaves(params)]
     write(path, safetensors.numpy.save(dict(zip(names(params), arrays, strict=True))))
 
 
@@ -62,20 +63,27 @@ def load_parameters(path: str | os.PathLike, like: Any) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
-        found = safetensors.numpy.load(path.read_bytes())
+        found = dict(safetensors.deserialize(path.read_bytes()))
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path}: not a whole safetensors file ({error})") from None
     expected = dict(zip(names(like), jax.tree.leaves(like), strict=True))
     if found.keys() != expected.keys():
-        missing, extra = (", ".join(sorted(s)) or "none" for s in (expected - found.keys(), found - expected.keys()))
+        missing, extra = (", ".join(sorted(s)) or "none" for s in (expected.keys() - found, found.keys() - expected))
         raise ValueError(f"{path}: other arrays than the model has: missing {missing}; not expected {extra}")
-    for name, array in found.items():
-        want = expected[name]
-        if array.shape != want.shape or array.dtype != want.dtype:
-            raise ValueError(
-                f"{path}: {name} is {array.dtype}{list(array.shape)}, the model has {want.dtype}{list(want.shape)}"
-            )
-    return jax.tree.unflatten(jax.tree.structure(like), [jax.numpy.asarray(found[name]) for name in expected])
+    arrays = []
+    for name, want in expected.items():
+        kind, shape = _type_name(found[name]["dtype"]), tuple(found[name]["shape"])
+        if (kind, shape) != (str(want.dtype), want.shape):
+            raise ValueError(f"{path}: {name} is {kind}{list(shape)}, the model has {want.dtype}{list(want.shape)}")
+        arrays.append(jnp.asarray(np.frombuffer(found[name]["data"], want.dtype).reshape(shape)))
+    return jax.tree.unflatten(jax.tree.structure(like), arrays)
+
+
+def _type_name(short: str) -> str:
+    """The name of a type in NumPy and JAX, from that in safetensors: `BF16` is `bfloat16`."""
+    letters = short.rstrip("0123456789")
+    long = {"BF": "bfloat", "F": "float", "I": "int", "U": "uint"}.get(letters, letters.lower())
+    return long + short[len(letters) :]
 
 
 def create_run(
@@ -120,7 +128,9 @@ def check_free(folder: str | os.PathLike, *, overwrite: bool = False) -> None:
     if not any(folder.iterdir()):
         return
     if not overwrite:
-        raise FileExistsError(f"{folder}: exists and is not empty: choose another folder, or overwrite it (--overwrite)")
+        raise FileExistsError(
+            f"{folder}: exists and is not empty: choose another folder, or overwrite it (--overwrite)"
+        )
     if not (folder / CONFIGURATION).is_file():
         raise FileExistsError(f"{folder}: not overwritten, since it is not a run folder (it has no {CONFIGURATION})")
 

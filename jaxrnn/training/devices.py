@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -22,11 +22,12 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxrnn.training.state import Batch, Loss, Metrics, Params, TrainState, gradients, update
 
+Device = Any  # jax.Device, which is no type to a type checker
 AXIS = "batch"
 EVERYWHERE = PartitionSpec()
 BY_ROW = PartitionSpec(AXIS)  # states and what each device reports
 BY_COLUMN = PartitionSpec(None, AXIS)  # batches (time, batch)
-TRAIN_STATE = TrainState(EVERYWHERE, EVERYWHERE, BY_ROW, EVERYWHERE, EVERYWHERE)
+TRAIN_STATE: Any = TrainState(*cast(Any, (EVERYWHERE, EVERYWHERE, BY_ROW, EVERYWHERE, EVERYWHERE)))
 
 COLLECTIVE = re.compile(r"\b(?:all-reduce|all-gather|all-to-all|reduce-scatter|collective-\w+)\b")
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
@@ -38,7 +39,7 @@ def use_all_cores() -> None:
     It must come before anything else uses JAX. Where JAX is in use already, or was told how many devices to make
     (JAX_NUM_CPU_DEVICES, XLA_FLAGS), its devices stay as they are.
     """
-    told = jax.config.jax_num_cpu_devices != -1 or "device_count" in os.environ.get("XLA_FLAGS", "")
+    told = jax.config.values["jax_num_cpu_devices"] != -1 or "device_count" in os.environ.get("XLA_FLAGS", "")
     if told:
         return
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -46,14 +47,14 @@ def use_all_cores() -> None:
         jax.config.update("jax_num_cpu_devices", cores)
 
 
-def choose(batch: int, devices: Sequence[jax.Device] | None = None) -> list[jax.Device]:
+def choose(batch: int, devices: Sequence[Device] | None = None) -> list[Device]:
     """The first n of the devices (default: all there are), n the largest number of them that divides the batch."""
     devices = jax.devices() if devices is None else list(devices)
     n = max(n for n in range(1, len(devices) + 1) if batch % n == 0)
     return list(devices[:n])
 
 
-def make_mesh(devices: Sequence[jax.Device]) -> Mesh:
+def make_mesh(devices: Sequence[Device]) -> Mesh:
     """The devices in a row, along the axis of the batch."""
     return Mesh(np.array(devices), (AXIS,))
 
@@ -78,13 +79,15 @@ def on_first(tree: Any) -> Any:
 
 
 def on_each(f: Callable, mesh: Mesh, in_specs: Any, out_specs: Any) -> Callable:
-    """F on each device's share. What leaves "everywhere" is equal on every device by construction, so unchecked."""
+    """Run f on each device's share. What leaves "everywhere" is equal on every device by construction, so unchecked."""
     return jax.shard_map(f, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
 
 
 def place_train_state(mesh: Mesh, train_state: TrainState) -> TrainState:
     """The train state on the devices: its recurrent state divided by rows, everything else everywhere."""
-    return TrainState(*(place(mesh, part, spec) for part, spec in zip(train_state, TRAIN_STATE, strict=True)))
+    return TrainState(
+        *(place(mesh, part, cast(Any, spec)) for part, spec in zip(train_state, TRAIN_STATE, strict=True))
+    )
 
 
 def compile_step(

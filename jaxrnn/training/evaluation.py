@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxrnn.training.devices import BY_COLUMN, BY_ROW, EVERYWHERE, choose, make_mesh, on_each, place
+from jaxrnn.training.devices import BY_COLUMN, BY_ROW, EVERYWHERE, Device, choose, make_mesh, on_each, place
 from jaxrnn.training.state import Params, State
 
 
@@ -16,7 +16,7 @@ def compile_evaluation(
     params: Params,
     state: State,
     chunks: tuple[Any, Any, Any],
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Device] | None = None,
 ) -> tuple[Callable[[Params], float], float]:
     """Compile `evaluate(params)`, the mean loss of a step over every step of the chunks.
 

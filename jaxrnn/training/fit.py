@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from tqdm import tqdm
@@ -20,6 +21,7 @@ from jaxrnn.training.checkpoints import PARAMETERS, save_parameters
 from jaxrnn.training.devices import (
     BY_COLUMN,
     BY_ROW,
+    Device,
     choose,
     compile_step,
     make_mesh,
@@ -59,7 +61,7 @@ def fit(
     evaluate_every: int | None = None,
     key: jax.Array | None = None,
     folder: str | PathLike | None = None,
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Device] | None = None,
     progress: bool = True,
 ) -> Fit:
     """Train on chunks of a text, in order, again and again, the recurrent state carried from each to the next.
@@ -136,7 +138,7 @@ def fit(
         keeper.params,
         keeper.lines,
         done,
-        speed,
+        keeper.lines[-1]["characters_per_second"],
         compile_seconds,
         time.perf_counter() - began,
         interrupted(),
@@ -214,7 +216,7 @@ class _Keeper:
         self.lines: list[dict[str, Any]] = []
 
     def keep(self, params: Params, line: dict[str, Any]) -> None:
-        params = on_first(params)
+        params = jax.tree.map(lambda a: jnp.asarray(np.array(a)), on_first(params))  # the training donates its own
         better = True
         if self._evaluate is not None:
             value = self._evaluate(params)
@@ -222,7 +224,7 @@ class _Keeper:
             better = value < self._best
             self._best = value if better else self._best
         if better:
-            self.params = jax.tree.map(np.array, params)
+            self.params = params
         self.lines.append(line)
         if self._folder is not None:
             if better:

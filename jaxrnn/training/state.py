@@ -35,11 +35,11 @@ def init_train_state(
 def gradients(loss: Loss, train_state: TrainState, batch: Batch) -> tuple[Params, TrainState, Metrics]:
     """∂L/∂θ on a batch, the train state with the recurrent state and the key carried on, and the metrics.
 
-    No gradient flows into the chunk before: its last state is a constant here.
+    The recurrent state is a constant here: no gradient flows into the chunk before.
     """
     key, now = jax.random.split(train_state.key)
-    state = jax.lax.stop_gradient(train_state.state)
-    (value, (state, metrics)), grads = jax.value_and_grad(loss, has_aux=True)(train_state.params, state, batch, now)
+    given = (train_state.params, train_state.state, batch, now)
+    (value, (state, metrics)), grads = jax.value_and_grad(loss, has_aux=True)(*given)
     return grads, train_state._replace(state=state, key=key), {"loss": value, **metrics}
 
 
