@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxrnn.cells.base import Cell, Params, State
 
@@ -157,7 +158,7 @@ def _generate(
 
 
 def _known(value: Any) -> bool:
-    return value is not None and not isinstance(value, jax.core.Tracer)
+    return value is not None and not isinstance(value, Tracer)
 
 
 def _check(temperature: Any, top_k: Any, top_p: Any) -> None:

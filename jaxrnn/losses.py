@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.core import Tracer
 
 
 class SequenceLoss(NamedTuple):
@@ -92,7 +93,7 @@ def _lengths(lengths: Any, L: jax.Array) -> jax.Array:
         raise TypeError(f"reduce: lengths must be integers, got {lengths.dtype}")
     if lengths.shape != L.shape[1:]:
         raise ValueError(f"reduce: lengths must have the batch axes of L, {L.shape[1:]}, got shape {lengths.shape}")
-    if not isinstance(given, jax.core.Tracer) and lengths.size:
+    if not isinstance(given, Tracer) and lengths.size:
         least, most = np.asarray(given).min(), np.asarray(given).max()
         if least < 0 or most > len(L):
             raise ValueError(f"reduce: lengths must be between 0 and the {len(L)} steps of L, got {least} to {most}")

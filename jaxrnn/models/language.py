@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.typing import DTypeLike
 
 from jaxrnn import decoding, losses
@@ -291,7 +292,7 @@ def _tokens(name: str, tokens: Any, vocabulary_size: int, lengths: Any) -> jax.A
         raise TypeError(f"LanguageModel: {name} must be integers, got {tokens.dtype}: pass alphabet.encode(text)")
     if tokens.ndim < 1:
         raise ValueError(f"LanguageModel: {name} must be (time, *batch), got one number")
-    if any(isinstance(a, jax.core.Tracer) for a in (given, lengths)):
+    if any(isinstance(a, Tracer) for a in (given, lengths)):
         return tokens
     values = np.asarray(given)
     if lengths is not None and np.shape(lengths) == values.shape[1:]:
