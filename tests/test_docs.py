@@ -1,0 +1,32 @@
+"""The first page of the documentation runs as written, and the reference leaves nothing out."""
+
+import re
+from pathlib import Path
+
+import jaxrnn
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def test_the_first_page_runs_as_it_is_written():
+    blocks = re.findall(r"^```python\n(.*?)^```$", (DOCS / "index.md").read_text(encoding="utf-8"), re.DOTALL | re.M)
+    names = {}
+    for block in blocks:
+        exec(compile(block, "index.md", "exec"), names)
+    assert names["run"].outputs.shape == (100, 32, 256)
+    assert names["run"].final.c.shape == (32, 256)
+
+
+def test_the_reference_has_every_public_name():
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in (DOCS / "api").glob("*.md"))
+    modules = set(re.findall(r"^::: (\S+)$", pages, re.MULTILINE))
+    missing = {name for name in jaxrnn.__all__ if getattr(jaxrnn, name).__module__ not in modules}
+    assert missing == set()
+
+
+def test_the_reference_names_only_what_there_is():
+    root = DOCS.parent
+    for page in (DOCS / "api").glob("*.md"):
+        for module in re.findall(r"^::: (\S+)$", page.read_text(encoding="utf-8"), re.MULTILINE):
+            path = root / module.replace(".", "/")
+            assert path.with_suffix(".py").exists() or (path / "__init__.py").exists(), module
