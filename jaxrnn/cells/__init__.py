@@ -1,6 +1,6 @@
 """Transition functions: one family a file."""
 
-from jaxrnn.cells.base import Cell, Driven, Gated, Linear, Wrapped, transition
+from jaxrnn.cells.base import Cell, Driven, Gated, Linear, Transition, Wrapped, transition
 from jaxrnn.cells.elman import Elman, ElmanParams, ElmanState
 from jaxrnn.cells.gru import GRU, GRUParams, GRUState
 from jaxrnn.cells.lstm import LSTM, LSTMParams, LSTMState
@@ -26,6 +26,7 @@ __all__ = [
     "Stack",
     "Supervised",
     "SupervisedState",
+    "Transition",
     "Wrapped",
     "transition",
 ]

@@ -109,7 +109,7 @@ class Linear(Driven):
 
 
 class Wrapped(Cell):
-    """The recurrence of an `inner` cell, read differently: the state is a function of the inner state and of x(t) alone.
+    """The recurrence of an `inner` cell, read differently: the state is a function of the inner state and x(t) alone.
 
     What such a cell adds (a readout, a loss) takes no part in the recurrence, so `unfold` runs the inner cell with all
     its traits and applies `extend` and `output` to whole blocks of time.
@@ -140,7 +140,9 @@ class Wrapped(Cell):
 
 
 @dataclass(frozen=True)
-class _Transition(Cell):
+class Transition(Cell):
+    """The cell that `transition` makes of a function."""
+
     function: Callable[[Params, State, Inputs], State]
     read: Callable[[Params, State], Outputs] | None
     initial: Callable[..., Params] | None
@@ -164,6 +166,12 @@ class _Transition(Cell):
     def output(self, params: Params, state: State) -> Outputs:
         return state if self.read is None else self.read(params, state)
 
+    def closed(self, params: Params, state: State, x: Inputs) -> tuple["Transition", Params]:
+        """The same recurrence, with the arrays that f closes over, which may have gradients, among its parameters."""
+        converted, captured = jax.closure_convert(self.function, params, state, x)
+        closed = Transition(lambda p, s, x: converted(p[0], s, x, *p[1]), self.read, None, None)
+        return closed, (params, captured)
+
 
 def transition(
     f: Callable[[Params, State, Inputs], State],
@@ -186,4 +194,4 @@ def transition(
 
     Source: Goodfellow, Bengio, Courville, *Deep Learning* (2016), Eq. 10.1: s(t) = f(s(t-1); θ).
     """
-    return _Transition(f, output, init, initial_state)
+    return Transition(f, output, init, initial_state)

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn.cells.base import Cell, Inputs, Outputs, Params, State, Wrapped
+from jaxrnn.cells.base import Cell, Inputs, Outputs, Params, State, Transition, Wrapped
 from jaxrnn.cells.stack import Stack
 from jaxrnn.unfold import validate
 from jaxrnn.unfold.adjoints.bptt import BPTT
-from jaxrnn.unfold.problem import Operands, Problem, Trajectory, where
+from jaxrnn.unfold.problem import Operands, Problem, Trajectory, row_shapes, where
 from jaxrnn.unfold.scan import Scan
 
 Emit = Callable[[Cell, Params, State], Outputs]
@@ -92,6 +92,7 @@ def unfold(
     batch = validate.batch_shape(_first_input(cell, xs), lengths, resets)
     lengths, resets = validate.lengths_and_resets(lengths, resets, tau, batch, xs)
     params = jax.tree.map(jnp.asarray, params)
+    validate.parameters(cell, params)
     state = validate.first_state(cell, params, state, batch)
     validate.step_keeps_state(cell, params, state, xs)
     if emit is Cell.output:
@@ -135,6 +136,12 @@ class _Run(NamedTuple):
             return self._wrapped(cell, params, state, xs, select, read, read_params)
         if isinstance(cell, Stack):
             return self._stack(cell, params, state, xs, select, read, read_params)
+        if self.steps:
+            x = jax.tree.map(lambda a: a[0], xs)
+            if isinstance(cell, Transition):
+                cell, params = cell.closed(params, state, select(x))
+            if read is not None:
+                read, read_params = _closed(read, read_params, state, x)
         problem = Problem(cell, select, read, self.steps, self.reverse)
         operands = Operands(params, read_params, state, xs, self.lengths, self.resets)
         return self.adjoint.run(problem, operands, self.method)
@@ -212,7 +219,7 @@ class _Run(NamedTuple):
             kept.append(states)
 
         def read_top(params: Params, state_top: State, x: Inputs) -> Outputs:
-            below, whole, lower = x
+            _, whole, lower = x
             assert read is not None
             return read(params, (*(lower if keep else state[:-1]), state_top), whole)
 
@@ -230,9 +237,15 @@ class _Run(NamedTuple):
         return Trajectory(run.outputs, (*finals, run.final), None, info)
 
 
+def _closed(read: Read, params: Params, state: State, x: Inputs) -> tuple[Read, Params]:
+    """`read` with the arrays that it closes over, which may have gradients, among its parameters."""
+    converted, captured = jax.closure_convert(read, params, state, x)
+    return lambda params, state, x: converted(params[0], state, x, *params[1]), (params, captured)
+
+
 def _reads_lower(read: Read, read_params: Params, state: State, xs: Inputs) -> bool:
     """Whether what is emitted of a stack reads the states of layers below the top."""
-    x = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), xs)
+    x = row_shapes(xs)
     lower = jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype), state[:-1])
     jaxpr = jax.make_jaxpr(lambda lower, p, s, x: read(p, (*lower, s), x))(lower, read_params, state[-1], x).jaxpr
     used = {id(v) for equation in jaxpr.eqns for v in equation.invars} | {id(v) for v in jaxpr.outvars}

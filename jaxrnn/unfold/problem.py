@@ -82,7 +82,7 @@ class Problem:
         t = start + jnp.arange(size)
         valid = reset = detach = None
         if operands.lengths is not None:
-            valid = t.reshape((size,) + (1,) * operands.lengths.ndim) < operands.lengths
+            valid = t.reshape((size,) + (1,) * operands.lengths.ndim) < operands.lengths[None]
         if operands.resets is not None:
             reset = take_block(operands.resets, start, size)
         if self.detach_every is not None:
@@ -105,13 +105,12 @@ class Problem:
     def step_shapes(self, operands: Operands) -> tuple[State, Any, Outputs]:
         """Shapes and types of one step's state, recurrent products (None unless the cell is `Gated`) and output."""
 
-        def step(operands: Operands) -> tuple[State, Any, Outputs]:
-            x = jax.tree.map(lambda a: a[0], operands.xs)
+        def step(operands: Operands, x: Inputs) -> tuple[State, Any, Outputs]:
             outputs = None if self.read is None else self.read(operands.emit_params, operands.state, x)
             products = self.cell.recur(operands.params, operands.state) if isinstance(self.cell, Gated) else None
             return operands.state, products, outputs
 
-        return jax.eval_shape(step, operands)
+        return jax.eval_shape(step, operands, row_shapes(operands.xs))
 
 
 def where(condition: jax.Array, yes: Any, no: Any) -> Any:
@@ -124,7 +123,7 @@ def where(condition: jax.Array, yes: Any, no: Any) -> Any:
 
 
 def begin(state: State, initial: State, step: Flags) -> State:
-    """The state that a step starts from: the one before it, or s(0) after a reset; detached where the gradient stops."""
+    """The state that a step starts from: the one before, or s(0) after a reset; detached where the gradient stops."""
     if step.detach is not None:
         state = where(step.detach, lax.stop_gradient(state), state)
     return state if step.reset is None else where(step.reset, initial, state)
@@ -138,6 +137,11 @@ def take_block(tree: Any, start: jax.Array | int, size: int) -> Any:
 def put_block(buffer: Any, block: Any, start: jax.Array | int) -> Any:
     """The buffer with its rows from `start` on replaced by those of `block`."""
     return jax.tree.map(lambda a, b: lax.dynamic_update_slice_in_dim(a, b, start, 0), buffer, block)
+
+
+def row_shapes(tree: Any) -> Any:
+    """Shapes and types of one row of every leaf."""
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), tree)
 
 
 def empty(shapes: Any, rows: int) -> Any:

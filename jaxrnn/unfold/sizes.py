@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from jaxrnn.cells.base import Gated
-from jaxrnn.unfold.problem import Keep, Operands, Problem
+from jaxrnn.unfold.problem import Keep, Operands, Problem, row_shapes
 
 CACHE = 1 << 19  # bytes of a block's working set
 KEEP_PRODUCTS = 128 << 20  # bytes of recurrent products that may be kept for every step
@@ -61,7 +61,7 @@ def drive_a_block(operands: Operands) -> bool:
 
 
 def pointwise_input(items: Any) -> bool:
-    """Whether the items of a step are read by pointwise kernels on a CPU: XLA makes x U pointwise for a single feature."""
+    """Whether pointwise kernels read the items of a step on a CPU: XLA makes x U pointwise for a single feature."""
     leaves = jax.tree.leaves(items)
     return jax.default_backend() == "cpu" and bool(leaves) and leaves[0].shape[-1:] == (1,)
 
@@ -70,7 +70,7 @@ def emit_block(problem: Problem, operands: Operands) -> int | None:
     """Steps whose outputs are computed at once; None, all of them, where they are arrays of the state as they are."""
     if problem.read is None:
         return None
-    x = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), operands.xs)
+    x = row_shapes(operands.xs)
     jaxpr = jax.make_jaxpr(problem.read)(operands.emit_params, operands.state, x).jaxpr
     if operands.lengths is None and not jaxpr.eqns and set(jaxpr.outvars) <= set(jaxpr.invars):
         return None

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn.cells.base import Cell, Inputs, Params, State
+from jaxrnn.unfold.problem import row_shapes
 
 
 def shapes(tree: Any) -> str:
@@ -55,7 +56,7 @@ def whole_number(name: str, value: Any) -> int:
 
 
 def batch_shape(x: Inputs, lengths: Any, resets: Any) -> tuple[int, ...]:
-    """The batch axes, of the inputs of the cell that runs first (time first), or of lengths or resets without inputs."""
+    """The batch axes: of the inputs of the cell that runs first, time first; without inputs, of lengths or resets."""
     leaves = jax.tree.leaves(x)
     if leaves:
         return tuple(leaves[0].shape[1:-1])
@@ -74,9 +75,8 @@ def lengths_and_resets(lengths: Any, resets: Any, steps: int, batch: tuple[int, 
         if not isinstance(given, jax.core.Tracer) and lengths.size:
             values = np.asarray(given)
             if values.min() < 0 or values.max() > steps:
-                raise ValueError(
-                    f"unfold: lengths must be between 0 and the {steps} steps of xs, got {values.min()} to {values.max()}"
-                )
+                found = f"{values.min()} to {values.max()}"
+                raise ValueError(f"unfold: lengths must be between 0 and the {steps} steps of xs, got {found}")
     if resets is not None:
         resets = jnp.asarray(resets)
         if resets.dtype != jnp.bool_:
@@ -97,6 +97,21 @@ def lengths_and_resets(lengths: Any, resets: Any, steps: int, batch: tuple[int, 
         if shape != batch[: len(shape)]:
             raise ValueError(f"unfold: {name} has batch axes {shape}, but the inputs have {batch}: they must agree")
     return lengths, resets
+
+
+def parameters(cell: Cell, params: Params) -> None:
+    """The parameters are like those that the cell makes, where it makes any."""
+    try:
+        expected = jax.eval_shape(lambda: cell.init(jax.random.key(0)))
+    except ValueError:  # a transition whose parameters the caller makes
+        return
+    same = jax.tree.structure(params) == jax.tree.structure(expected) and all(
+        jnp.shape(a) == b.shape for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(expected), strict=True)
+    )
+    if not same:
+        raise ValueError(
+            f"unfold: params must be like cell.init(key) of {cell}: expected {shapes(expected)}, got {shapes(params)}"
+        )
 
 
 def first_state(cell: Cell, params: Params, state: State, batch: tuple[int, ...]) -> State:
@@ -122,7 +137,7 @@ def first_state(cell: Cell, params: Params, state: State, batch: tuple[int, ...]
 
 def step_keeps_state(cell: Cell, params: Params, state: State, x: Inputs) -> None:
     """A step returns a state like the one that it was given."""
-    now = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), x)
+    now = row_shapes(x)
     new = jax.eval_shape(cell.step, params, state, now)
     if jax.tree.structure(new) != jax.tree.structure(state):
         raise TypeError(f"unfold: a step changed the structure of the state from {shapes(state)} to {shapes(new)}")

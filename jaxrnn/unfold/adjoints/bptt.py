@@ -45,7 +45,7 @@ class BPTT:
 
     Raises:
         ValueError: `block` below 1.
-        TypeError: forward-mode differentiation (`jax.jvp`, `jax.jacfwd`, `jax.hessian`): pass `adjoint=Autodiff()`.
+        TypeError: forward-mode differentiation (`jax.jvp`, `jax.jacfwd`): pass `adjoint=Autodiff()`.
 
     Example:
         jax.grad(lambda p: loss(unfold(cell, p, xs, adjoint=BPTT(block=64)).final))(params)

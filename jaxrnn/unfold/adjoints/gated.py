@@ -8,7 +8,7 @@ from jax import lax
 
 from jaxrnn.cells.base import Gated, Inputs, Params, State
 from jaxrnn.unfold.adjoints.inexact import accumulators, add, inexact, narrow, vjp
-from jaxrnn.unfold.problem import Block, Flags, Operands, Problem, where
+from jaxrnn.unfold.problem import Block, Flags, Operands, Problem, row_shapes, where
 from jaxrnn.unfold.scan import Scan
 
 
@@ -34,7 +34,7 @@ class GatedPullback:
         assert isinstance(problem.cell, Gated)
         self.cell, self.problem, self.operands = problem.cell, problem, operands
         params, state = operands.params, operands.state
-        x = jax.eval_shape(lambda xs: jax.tree.map(lambda a: a[0], xs), operands.xs)
+        x = row_shapes(operands.xs)
         u = jax.eval_shape(self._drive, params, x)
         self.matrices, self.pull_matrices = vjp(self.cell.recurrent, params)
         self.transposed = [W.T for W in inexact(self.matrices)]

@@ -16,7 +16,7 @@ def has_gradient(leaf: Any) -> bool:
 
 
 def split(tree: Any, chosen: Sequence[bool] | None = None) -> tuple[list[Any], list[Any], Merge]:
-    """The chosen leaves of a tree (default: those with gradients), the others, and what puts the tree together again."""
+    """The chosen leaves of a tree (default: those with gradients), the others, and what puts them together again."""
     leaves, structure = jax.tree.flatten(tree)
     picks = [has_gradient(leaf) for leaf in leaves] if chosen is None else list(chosen)
 
@@ -55,7 +55,7 @@ class Narrowed(NamedTuple):
 
 
 def narrow(function: Callable[..., Any], tree: Any, *rest: Any) -> Narrowed:
-    """`function(tree, *rest)`, narrowed to the arrays of `tree` that it reads: the others cost nothing on the way back."""
+    """`function(tree, *rest)`, narrowed to the arrays of `tree` that it reads: others cost nothing on the way back."""
     jaxpr = jax.make_jaxpr(function)(tree, *rest).jaxpr
     read = {id(v) for equation in jaxpr.eqns for v in equation.invars} | {id(v) for v in jaxpr.outvars}
     leaves = jax.tree.leaves(tree)

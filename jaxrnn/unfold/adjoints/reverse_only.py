@@ -8,7 +8,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 MESSAGE = (
-    "unfold with a blocked adjoint has no forward-mode derivative (jax.jvp, jax.linearize, jax.jacfwd, jax.hessian): "
+    "unfold with a blocked adjoint has no forward-mode derivative (jax.jvp, jax.linearize, jax.jacfwd): "
     "pass adjoint=Autodiff() to unfold"
 )
 

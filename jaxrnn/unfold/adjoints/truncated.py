@@ -31,6 +31,7 @@ class TruncatedBPTT:
 
     def __post_init__(self):
         checks.positive(self, steps=self.steps)
+        BPTT(self.block)  # checks the block
 
     def run(self, problem: Problem, operands: Operands, method: Any) -> Trajectory:
         """Values by the method, gradients by blocks, cut every `steps` steps."""
