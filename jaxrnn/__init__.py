@@ -1,5 +1,8 @@
 """Recurrent networks in JAX: any pure transition, unfolded over time in blocks."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from jaxrnn.cells import (
     GRU,
     LSTM,
@@ -19,10 +22,14 @@ from jaxrnn.cells import (
     Stack,
     Supervised,
     SupervisedState,
+    Transition,
     Wrapped,
     transition,
 )
 from jaxrnn.unfold import BPTT, Autodiff, Scan, TruncatedBPTT, Unfolding, states, unfold
+
+if TYPE_CHECKING:
+    from jaxrnn import data, decoding, losses, models, plotting, training
 
 __version__ = "0.1.0"
 
@@ -48,10 +55,26 @@ __all__ = [
     "Stack",
     "Supervised",
     "SupervisedState",
+    "Transition",
     "TruncatedBPTT",
     "Unfolding",
     "Wrapped",
+    "data",
+    "decoding",
+    "losses",
+    "models",
+    "plotting",
     "states",
+    "training",
     "transition",
     "unfold",
 ]
+
+_ON_USE = {"data", "decoding", "losses", "models", "plotting", "training"}
+
+
+def __getattr__(name: str) -> Any:
+    # These bring optax, tqdm and more: whoever only unfolds a cell does not wait for them.
+    if name in _ON_USE:
+        return importlib.import_module(f"jaxrnn.{name}")
+    raise AttributeError(f"module 'jaxrnn' has no attribute {name!r}")
