@@ -29,6 +29,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="rounds for each cell and shape; default: what --seconds allows")
     parser.add_argument("--seconds", type=float, default=400, help="time for all rounds together (at least 5 are made)")
     parser.add_argument("--device", choices=["cpu", "gpu"], help="default: what JAX finds")
+    parser.add_argument(
+        "--clock",
+        choices=list(turns.CLOCKS),
+        default="wall",
+        help="cpu: seconds of work of all threads, to compare on a machine that others use too",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of weights, inputs and orders")
     parser.add_argument("--out", type=Path, help="write the result here, as JSON, after each cell and shape")
     return parser.parse_args(arguments)
@@ -60,6 +66,7 @@ def measure(
     seconds: float,
     rounds: int | None = None,
     seed: int = 0,
+    clock: str = "wall",
     tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """One cell and shape: accuracy, then time in turns, of every rival and of plain matrix products."""
@@ -82,7 +89,12 @@ def measure(
 
     began = time.perf_counter()
     measured = turns.take_turns(
-        runs, seconds=seconds, rounds=rounds, seed=seed, progress=lambda done, of: tell(f"round {done}/{of}")
+        runs,
+        seconds=seconds,
+        rounds=rounds,
+        seed=seed,
+        clock=turns.CLOCKS[clock],
+        progress=lambda done, of: tell(f"round {done}/{of}"),
     )
     rates = {name: work / turns.spread(measured["matrix product", name]).median / 1e9 for name in products}
     peak = max(rates.values())
@@ -143,6 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "kind": "speed",
         **machine.describe([module.PACKAGE for module in modules.values()]),
         "device": device,
+        "clock": chosen.clock,
         "absent": absent,
         "results": [],
     }
@@ -161,6 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
             seconds=left / (len(combinations) - number),
             rounds=chosen.rounds,
             seed=chosen.seed,
+            clock=chosen.clock,
             tell=lambda text, label=label: bar.set_postfix_str(f"{label}: {text}"),
         )
         left = max(0.0, left - measured["seconds"])

@@ -33,6 +33,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--input", type=int, default=64, help="entries of x(t)")
     parser.add_argument("--hidden", type=int, default=256, help="entries of h(t)")
     parser.add_argument("--rounds", type=int, default=5, help="of the timing")
+    parser.add_argument(
+        "--clock", choices=list(turns.CLOCKS), default="wall", help="cpu: seconds of work of all threads"
+    )
     parser.add_argument("--device", choices=["cpu", "gpu"], help="default: what JAX finds")
     parser.add_argument("--out", type=Path, help="write the result here, as JSON")
     parser.add_argument("--only", choices=ADJOINTS, help="measure the peak of this one, in this process, and print it")
@@ -113,7 +116,7 @@ def _peak() -> float:
     return _status("VmHWM") if Path("/proc/self/status").exists() else _highest()
 
 
-def times(steps: int, inputs: int, hidden: int, rounds: int) -> tuple[dict[str, Any], float]:
+def times(steps: int, inputs: int, hidden: int, rounds: int, clock: str = "wall") -> tuple[dict[str, Any], float]:
     """Seconds of a step of each adjoint, in turns, and the ratio of BPTT's to Autodiff's."""
     import jax
 
@@ -126,7 +129,7 @@ def times(steps: int, inputs: int, hidden: int, rounds: int) -> tuple[dict[str, 
 
         firsts[adjoint] = turns.timed(run)
         runs[adjoint] = run
-    measured = turns.take_turns(runs, seconds=0, rounds=rounds)
+    measured = turns.take_turns(runs, seconds=0, rounds=rounds, clock=turns.CLOCKS[clock])
     spreads = {
         adjoint: {f"{part}_s": value for part, value in turns.spread(measured[adjoint])._asdict().items()}
         | {"first_call_s": firsts[adjoint]}
@@ -144,20 +147,22 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         found = peak_of(chosen.only, *sizes)
         print(json.dumps(found))
         return found
+    described = machine.describe(["jaxrnn"])
     adjoints = {}
     for adjoint in ADJOINTS:
         command = [sys.executable, "-m", "benchmarks.memory", "--only", adjoint, "--device", device]
         command += ["--steps", str(chosen.steps), "--input", str(chosen.input), "--hidden", str(chosen.hidden)]
         run = subprocess.run(command, cwd=machine.ROOT, env=os.environ, stdout=subprocess.PIPE, text=True, check=True)
         adjoints[adjoint] = json.loads(run.stdout.splitlines()[-1])
-    spreads, ratio = times(*sizes, chosen.rounds)
+    spreads, ratio = times(*sizes, chosen.rounds, chosen.clock)
     for adjoint in ADJOINTS:
         adjoints[adjoint] |= spreads[adjoint]
     plain, blocked = adjoints["Autodiff"], adjoints["BPTT"]
     result = {
         "kind": "memory",
-        **machine.describe(["jaxrnn"]),
+        **described,
         "device": device,
+        "clock": chosen.clock,
         "cell": f"GRU({chosen.input}, {chosen.hidden})",
         "steps": chosen.steps,
         "rounds": chosen.rounds,

@@ -37,11 +37,12 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _head(result: dict[str, Any]) -> str:
     machine = result["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    clock = " Seconds are processor time of all threads, not wall-clock time." if result["clock"] == "cpu" else ""
     changed = " with uncommitted changes" if result["uncommitted_changes"] else ""
     return (
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory_GiB']} GiB; JAX on {machine['devices']} x "
         f"{machine['device']}. {versions}. Commit {result['commit'][:12]}{changed}. Load of the machine before: "
-        f"{result['load_average_before']:.1f}. `{result['command']}`"
+        f"{result['load_average_before']:.1f}. `{result['command']}`.{clock}"
     )
 
 

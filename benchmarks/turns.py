@@ -33,12 +33,16 @@ def ratio(seconds: list[float], base: list[float]) -> float:
     return float(np.median(np.divide(seconds, base)))
 
 
-def timed(run: Callable[[], Any], calls: int = 1) -> float:
+Clock = Callable[[], float]
+CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "cpu": time.process_time}
+
+
+def timed(run: Callable[[], Any], calls: int = 1, clock: Clock = time.perf_counter) -> float:
     """Seconds a call; `run` must return only when its result is there."""
-    begin = time.perf_counter()
+    begin = clock()
     for _ in range(calls):
         run()
-    return (time.perf_counter() - begin) / calls
+    return (clock() - begin) / calls
 
 
 def take_turns(
@@ -49,6 +53,7 @@ def take_turns(
     fewest: int = 5,
     most: int = 25,
     seed: int = 0,
+    clock: Clock = time.perf_counter,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> dict[Hashable, list[float]]:
     """Seconds a call of each of `runs`, one figure a round.
@@ -60,6 +65,7 @@ def take_turns(
         fewest: rounds at least.
         most: rounds at most.
         seed: of the orders.
+        clock: what a call is timed by; `time.process_time` counts the seconds that all threads of this process worked.
         progress: told how many rounds are done, of how many.
     """
     calls: dict[Hashable, int] = {}
@@ -76,7 +82,7 @@ def take_turns(
             rng.shuffle(order)
             for key in order:
                 time.sleep(PAUSE)
-                measured[key].append(timed(runs[key], calls[key]))
+                measured[key].append(timed(runs[key], calls[key], clock))
             done += 1
             if rounds is None:
                 each = (time.perf_counter() - begin) / done

@@ -96,7 +96,7 @@ def test_absent_and_failing_rivals_are_named(monkeypatch: pytest.MonkeyPatch):
         draw("elman", Shape(3, 2, 2, 4)), modules | {"bad": Failing}, "cpu", seconds=0, rounds=1
     )
     assert row["entrants"]["bad"] == {"failed": "RuntimeError: no kernel"}
-    result = {"kind": "speed", **machine.describe([]), "absent": absent, "results": [row]}
+    result = {"kind": "speed", "clock": "wall", **machine.describe([]), "absent": absent, "results": [row]}
     table = report.markdown(result)
     assert "Absent: nobody" in table
     assert "failed: RuntimeError: no kernel" in table
@@ -134,6 +134,7 @@ def test_memory_of_a_step_is_measured_and_shown():
         assert adjoints[adjoint]["peak_of_step_MiB"] >= adjoints[adjoint]["before_step_MiB"] > 0
     result = {
         "kind": "memory",
+        "clock": "cpu",
         **machine.describe([]),
         "cell": "GRU(3, 4)",
         "steps": 50,
@@ -142,3 +143,4 @@ def test_memory_of_a_step_is_measured_and_shown():
         "ratios": {"step": 0.5, "xla_temporaries": 0.25, "time": ratio},
     }
     assert "0.5000 of the peak of the step, 0.2500 of XLA's temporaries" in report.markdown(result)
+    assert "processor time" in report.markdown(result)
