@@ -121,6 +121,9 @@ def create_run(
 def check_free(folder: str | os.PathLike, *, overwrite: bool = False) -> None:
     """Raise unless a run folder can be made here."""
     folder = Path(folder)
+    above = next(p for p in folder.absolute().parents if os.path.lexists(p))
+    if not above.is_dir():
+        raise FileExistsError(f"{folder}: cannot be made, since {above} is not a folder")
     if not os.path.lexists(folder):
         return
     if not folder.is_dir():
