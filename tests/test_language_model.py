@@ -307,6 +307,8 @@ def test_tokens_that_are_no_symbols(params: Any, tokens: np.ndarray) -> None:
             MODEL.generate(params, jax.random.key(0), prompt=bad[:, 0], steps=1)
     with pytest.raises(TypeError, match="inputs must be integers, got float"):
         MODEL.loss(params, None, (good * 1.0, good))
+    with pytest.raises(TypeError, match=r"prompt must be integers, got text: pass alphabet.encode"):
+        MODEL.generate(params, jax.random.key(0), prompt="ROMEO:", steps=1)
     with pytest.raises(ValueError, match=r"one shape \(time, \*batch\), got \(6, 3\) and \(5, 3\)"):
         MODEL.loss(params, None, (good, good[1:]))
     with pytest.raises(ValueError, match="got one number"):

@@ -117,7 +117,7 @@ class LanguageModel:
         """
         tokens = _tokens("tokens", tokens, self.vocabulary_size, lengths)
         common = {"lengths": lengths, "resets": resets, "method": method, "adjoint": adjoint}
-        xs = params.embedding[tokens]
+        xs = jnp.asarray(params.embedding)[tokens]
         lower, top, top_params, top_state, xs = self._below(params, state, xs, key, common)
         run = unfold(Readout(top, self.vocabulary_size), top_params, xs, state=top_state, **common)
         return run._replace(final=_whole(lower, run.final))
@@ -159,7 +159,7 @@ class LanguageModel:
                 f"{targets.shape}"
             )
         common = {"lengths": lengths, "resets": resets, "method": method, "adjoint": adjoint}
-        xs = params.embedding[inputs]
+        xs = jnp.asarray(params.embedding)[inputs]
         lower, top, top_params, top_state, xs = self._below(params, state, xs, key, common)
         supervised = Supervised(Readout(top, self.vocabulary_size), losses.negative_log_likelihood)
         if top_state is not None:
@@ -286,7 +286,9 @@ def _reads(cell: Cell, size: int) -> None:
 
 
 def _tokens(name: str, tokens: Any, vocabulary_size: int, lengths: Any) -> jax.Array:
-    """Tokens as an array, checked; those past the lengths may be anything."""
+    """Tokens as an array, checked; those past the lengths may be anything, and what is traced is not known."""
+    if isinstance(tokens, str):
+        raise TypeError(f"LanguageModel: {name} must be integers, got text: pass alphabet.encode(text)")
     given, tokens = tokens, jnp.asarray(tokens)
     if not jnp.issubdtype(tokens.dtype, jnp.integer):
         raise TypeError(f"LanguageModel: {name} must be integers, got {tokens.dtype}: pass alphabet.encode(text)")
