@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -13,6 +14,13 @@ from benchmarks.task import GATES, Shape, Task, draw
 
 MODULES, ABSENT = against_rivals.present(list(rivals.RIVALS))
 SHAPE = Shape(5, 2, 3, 4)
+
+
+@pytest.fixture(autouse=True)
+def _rivals_promote_ranks() -> Iterator[None]:
+    """Rivals add a bias to rows without saying so."""
+    with jax.numpy_rank_promotion("allow"):
+        yield
 
 
 def test_the_rivals_that_the_tests_need_are_there():
