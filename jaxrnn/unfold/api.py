@@ -85,6 +85,7 @@ def unfold(
     Source: Goodfellow, Bengio, Courville, *Deep Learning* (2016), Sec. 10.1.
     """
     validate.recurrence(cell)
+    time_axis = validate.axis_of_time(xs, time_axis)
     tau = validate.length_of_time(xs, steps, time_axis)
     xs = jax.tree.map(lambda a: jnp.moveaxis(jnp.asarray(a), time_axis, 0), xs)
     if resets is not None and jnp.ndim(resets) > 1:
@@ -100,6 +101,7 @@ def unfold(
     read = None if emit is None else lambda params, state, x: emit(cell, params, state)
     run = _Run(tau, lengths, resets, reverse, method, adjoint)
     trajectory = run(cell, params, state, xs, lambda x: x, read, params)
+    validate.outputs_have_axis(trajectory.outputs, time_axis)
     outputs = jax.tree.map(lambda a: jnp.moveaxis(a, 0, time_axis), trajectory.outputs)
     return Unfolding(outputs, trajectory.final, trajectory.info)
 

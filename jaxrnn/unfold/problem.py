@@ -30,7 +30,7 @@ class Flags(NamedTuple):
     time: jax.Array  # (block,)
     valid: jax.Array | None  # (block, *batch): the step is before the sequence's end
     reset: jax.Array | None  # (block, *batch): the state returns to s(0) first
-    detach: jax.Array | None  # (block,): the gradient stops before this step
+    detach: jax.Array | None  # (block,) or (block, *batch): the gradient stops before this step
 
 
 class Keep(NamedTuple):
@@ -86,7 +86,9 @@ class Problem:
         if operands.resets is not None:
             reset = take_block(operands.resets, start, size)
         if self.detach_every is not None:
-            taken = self.steps - 1 - t if self.reverse else t  # steps taken before this one
+            last = self.steps - 1 if operands.lengths is None else operands.lengths[None] - 1
+            column = t if operands.lengths is None else t.reshape((size,) + (1,) * operands.lengths.ndim)
+            taken = last - column if self.reverse else t  # steps taken before this one
             detach = (taken % self.detach_every == 0) & (taken > 0)
         return Flags(t, valid, reset, detach)
 

@@ -23,6 +23,21 @@ def recurrence(cell: Any) -> None:
         raise TypeError(f"unfold: cell must be a Cell, got {cell!r}: {hint}")
 
 
+def axis_of_time(xs: Inputs, time_axis: int) -> int:
+    """The axis of time, counted from the first: what is counted from the last is so of the leaf with most axes."""
+    for leaf in jax.tree.leaves(xs):
+        if not hasattr(leaf, "shape"):
+            raise TypeError(f"unfold: xs must hold arrays, got {type(leaf).__name__}: pass jnp.asarray(xs)")
+    axes = max((leaf.ndim for leaf in jax.tree.leaves(xs)), default=1)
+    axis = time_axis + axes if time_axis < 0 else time_axis
+    for leaf in jax.tree.leaves(xs):
+        if not 0 <= axis < leaf.ndim:
+            raise ValueError(f"unfold: time_axis = {time_axis} is not an axis of xs of shape {leaf.shape}")
+    if not 0 <= axis < axes:
+        raise ValueError(f"unfold: time_axis = {time_axis}, but without xs time is axis 0: leave it out")
+    return axis
+
+
 def length_of_time(xs: Inputs, steps: int | None, time_axis: int) -> int:
     """τ, from the inputs or as given."""
     leaves = jax.tree.leaves(xs)
@@ -30,11 +45,6 @@ def length_of_time(xs: Inputs, steps: int | None, time_axis: int) -> int:
         if steps is None:
             raise ValueError("unfold: neither xs nor steps: pass inputs, or steps=τ for s(t) = f(s(t-1); θ)")
         return whole_number("steps", steps)
-    for leaf in leaves:
-        if not hasattr(leaf, "shape"):
-            raise TypeError(f"unfold: xs must hold arrays, got {type(leaf).__name__}: pass jnp.asarray(xs)")
-        if not -leaf.ndim <= time_axis < leaf.ndim:
-            raise ValueError(f"unfold: time_axis = {time_axis} is not an axis of xs of shape {leaf.shape}")
     lengths = {leaf.shape[time_axis] for leaf in leaves}
     if len(lengths) > 1:
         raise ValueError(f"unfold: the arrays of xs differ in time (axis {time_axis}): {sorted(lengths)} steps")
@@ -112,6 +122,16 @@ def parameters(cell: Cell, params: Params) -> None:
         raise ValueError(
             f"unfold: params must be like cell.init(key) of {cell}: expected {shapes(expected)}, got {shapes(params)}"
         )
+
+
+def outputs_have_axis(outputs: Any, time_axis: int) -> None:
+    """What is emitted has enough axes for time to come back where it was."""
+    for leaf in jax.tree.leaves(outputs):
+        if leaf.ndim <= time_axis:
+            raise ValueError(
+                f"unfold: emit gives arrays of shape {leaf.shape[1:]} a step, too few axes for time_axis = {time_axis}: "
+                "pass xs with time first"
+            )
 
 
 def first_state(cell: Cell, params: Params, state: State, batch: tuple[int, ...]) -> State:
