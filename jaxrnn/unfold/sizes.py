@@ -11,7 +11,8 @@ import jax
 from jaxrnn.cells.base import Gated
 from jaxrnn.unfold.problem import Keep, Operands, Problem, row_shapes
 
-CACHE = 1 << 19  # bytes of a block's working set
+CACHE = 1 << 19  # bytes of a block's working set on a CPU: half of a core's second-level cache
+LAUNCHES = 1 << 26  # the same on an accelerator, where small blocks are many launches; a guess, not measured
 KEEP_PRODUCTS = 128 << 20  # bytes of recurrent products that may be kept for every step
 KEEP_STATES = 64 << 20  # bytes of states that may be kept for every step
 
@@ -19,6 +20,11 @@ KEEP_STATES = 64 << 20  # bytes of states that may be kept for every step
 def tree_bytes(tree: Any) -> int:
     """Bytes of a tree of arrays or shapes."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree) if hasattr(leaf.dtype, "itemsize"))
+
+
+def working_set() -> int:
+    """Bytes that a block of steps may take."""
+    return CACHE if jax.default_backend() == "cpu" else LAUNCHES
 
 
 def keep(problem: Problem, operands: Operands, block: int | None) -> Keep:
@@ -42,7 +48,8 @@ def keep(problem: Problem, operands: Operands, block: int | None) -> Keep:
 def backward_block(problem: Problem, operands: Operands) -> int:
     """Steps that backpropagation takes at once from kept states: the derivatives of a block are to stay in cache."""
     _, products, outputs = problem.step_shapes(operands)
-    return max(8, CACHE // (3 * tree_bytes(products) + tree_bytes(outputs)))
+    block = max(8, working_set() // (3 * tree_bytes(products) + tree_bytes(outputs)))
+    return min(block, emit_block(problem, operands) or block)
 
 
 def rows(state: Any) -> int:
@@ -70,9 +77,19 @@ def emit_block(problem: Problem, operands: Operands) -> int | None:
     """Steps whose outputs are computed at once; None, all of them, where they are arrays of the state as they are."""
     if problem.read is None:
         return None
-    x = row_shapes(operands.xs)
-    jaxpr = jax.make_jaxpr(problem.read)(operands.emit_params, operands.state, x).jaxpr
+    jaxpr = jax.make_jaxpr(problem.read)(operands.emit_params, operands.state, row_shapes(operands.xs)).jaxpr
     if operands.lengths is None and not jaxpr.eqns and set(jaxpr.outvars) <= set(jaxpr.invars):
         return None
-    state, _, outputs = problem.step_shapes(operands)
-    return max(1, 2 * CACHE // max(1, tree_bytes(state) + tree_bytes(outputs)))
+    state, _, _ = problem.step_shapes(operands)
+    return max(1, 2 * working_set() // max(1, tree_bytes(state) + widest(jaxpr)))
+
+
+def widest(jaxpr: Any) -> int:
+    """Bytes of the largest array that a program makes: of the logits, where what is emitted is a loss."""
+    largest = tree_bytes([v.aval for v in jaxpr.outvars])
+    for equation in jaxpr.eqns:
+        largest = max(largest, tree_bytes([v.aval for v in equation.outvars]))
+        for inner in equation.params.values():
+            if hasattr(inner, "jaxpr"):
+                largest = max(largest, widest(inner.jaxpr))
+    return largest

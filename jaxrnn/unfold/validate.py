@@ -129,8 +129,8 @@ def outputs_have_axis(outputs: Any, time_axis: int) -> None:
     for leaf in jax.tree.leaves(outputs):
         if leaf.ndim <= time_axis:
             raise ValueError(
-                f"unfold: emit gives arrays of shape {leaf.shape[1:]} a step, too few axes for time_axis = {time_axis}: "
-                "pass xs with time first"
+                f"unfold: emit gives arrays of shape {leaf.shape[1:]} a step, too few axes for time_axis = "
+                f"{time_axis}: pass xs with time first"
             )
 
 
