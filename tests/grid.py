@@ -263,6 +263,12 @@ CELLS = (
     Entry("linear", Diagonal(D, 3), DIAGONAL),
 )
 NAMES = [entry.name for entry in CELLS]
+# One cell of each way through the package, for the laws that compile the largest programs; the oracle runs over all.
+KINDS = [
+    entry
+    for entry in CELLS
+    if entry.name in ("lstm", "gru", "readout_stack", "supervised", "transition", "driven", "gated", "linear")
+]
 
 
 def is_float(leaf: Any) -> bool:

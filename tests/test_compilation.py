@@ -79,7 +79,7 @@ def test_the_program_does_not_grow_with_time(adjoint: Any) -> None:
 
         return len(jax.jit(jax.grad(loss)).lower(params, jnp.ones((steps, 2))).as_text().splitlines())
 
-    assert size(6000) <= 1.05 * size(60)
+    assert size(60000) <= 1.05 * size(6000)
 
 
 def _memory(adjoint: Any, steps: int, copies: int | None = None) -> int:

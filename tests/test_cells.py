@@ -1,0 +1,148 @@
+"""Cells one step at a time: the papers' equations, the start of the parameters, the traits' promises."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxrnn import (
+    BPTT,
+    GRU,
+    LSTM,
+    Autodiff,
+    Driven,
+    Elman,
+    Gated,
+    Linear,
+    Readout,
+    Stack,
+    Supervised,
+    transition,
+    unfold,
+)
+from tests import grid, oracles
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("entry", grid.CELLS, ids=grid.NAMES)
+def test_a_step_is_the_equation(entry: grid.Entry) -> None:
+    params, state, xs = grid.sample(entry, (2,))
+    new = entry.cell.step(params, state, jax.tree.map(lambda a: a[0], xs))
+    read = entry.cell.output(params, new)
+    for row in range(2):
+        p, s, x = grid.host(params), oracles.at(state, row), oracles.at(xs, (0, row))
+        expected = entry.oracle.step(p, s, x)
+        grid.close(oracles.at(new, row), expected, 1e-12, 1e-13)
+        grid.close(oracles.at(read, row), entry.oracle.output(p, expected), 1e-12, 1e-13)
+
+
+@pytest.mark.parametrize("entry", grid.CELLS, ids=grid.NAMES)
+def test_traits_say_what_a_step_does(entry: grid.Entry) -> None:
+    """Drive and advance, recurrent and activate, coefficients: each writes the same step; drive takes a block too."""
+    cell: Any = entry.cell
+    params, state, xs = grid.sample(entry, (2,), jnp.float32)
+    x = jax.tree.map(lambda a: a[0], xs)
+    expected = cell.step(params, state, x)
+    if isinstance(cell, Driven):
+        u = cell.drive(params, x)
+        grid.close(cell.advance(params, state, u), expected, 1e-6, 1e-6)
+        grid.close(jax.tree.map(lambda a: a[0], cell.drive(params, xs)), u, 1e-6, 1e-6)
+    if isinstance(cell, Gated):
+        a = jax.tree.map(lambda W: cell.hidden(state) @ W, cell.recurrent(params))
+        grid.close(cell.activate(params, state, cell.drive(params, x), a), expected, 1e-6, 1e-6)
+    if isinstance(cell, Linear):
+        a, b = cell.coefficients(params, x)
+        grid.close(jax.tree.map(lambda s, a, b: a * s + b, state, a, b), expected, 1e-6, 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("cell", "shapes"),
+    [
+        (Elman(2, 5), {"U": (2, 5), "W": (5, 5), "b": (5,)}),
+        (LSTM(2, 5), {"U": (2, 20), "W": (5, 20), "b": (20,)}),
+        (GRU(2, 5), {"U": (2, 15), "W": (5, 15), "b": (15,), "c": (5,)}),
+    ],
+    ids=["elman", "lstm", "gru"],
+)
+def test_parameters_start_uniform_within_one_over_root_hidden(cell: Any, shapes: Any, key: jax.Array) -> None:
+    params = cell.init(key)
+    assert {name: a.shape for name, a in params._asdict().items()} == shapes
+    entries = np.concatenate([np.ravel(a) for a in params])
+    assert np.abs(entries).max() <= 5**-0.5
+    assert len(np.unique(entries)) == entries.size  # no array is a copy of another
+    large = type(cell)(50, 100).init(key)
+    np.testing.assert_allclose(np.std(large.W), 0.1 / 3**0.5, rtol=0.05)
+    assert not np.array_equal(params.U, cell.init(jax.random.key(1)).U)
+    np.testing.assert_array_equal(params.U, cell.init(key).U)
+
+
+def test_gates_have_their_places() -> None:
+    """A gate forced open or shut by its bias does what its name says."""
+    lstm, h = LSTM(1, 1), jnp.array([0.3])
+    zeros = jax.tree.map(jnp.zeros_like, lstm.init(jax.random.key(0)))
+    state = lstm.initial_state(zeros)._replace(h=h, c=jnp.array([0.7]))
+    keep = lstm.step(zeros._replace(b=jnp.array([-50.0, 50.0, 1.0, 50.0])), state, jnp.ones(1))  # i shut, f and o open
+    np.testing.assert_allclose(keep.c, state.c, rtol=1e-6)
+    np.testing.assert_allclose(keep.h, np.tanh(0.7), rtol=1e-6)
+    write = lstm.step(
+        zeros._replace(b=jnp.array([50.0, -50.0, 0.5, -50.0])), state, jnp.ones(1)
+    )  # i open, f and o shut
+    np.testing.assert_allclose(write.c, np.tanh(0.5), rtol=1e-6)
+    np.testing.assert_allclose(write.h, 0, atol=1e-6)
+    gru = GRU(1, 1)
+    zeros = jax.tree.map(jnp.zeros_like, gru.init(jax.random.key(0)))
+    state = gru.initial_state(zeros)._replace(h=h)
+    kept = gru.step(zeros._replace(b=jnp.array([0.0, 50.0, 1.0])), state, jnp.ones(1))  # z open: the state stays
+    np.testing.assert_allclose(kept.h, h, rtol=1e-6)
+    shut = zeros._replace(b=jnp.array([-50.0, -50.0, 0.5]), c=jnp.array([9.0]))  # r shut: c and h W are not read
+    np.testing.assert_allclose(gru.step(shut, state, jnp.ones(1)).h, np.tanh([0.5]), rtol=1e-6)
+
+
+@pytest.mark.usefixtures("x64")
+def test_a_stack_by_steps_equals_a_stack_by_layers(rng: np.random.Generator) -> None:
+    net = Stack([GRU(2, 3), Readout(LSTM(3, 2), 4), Elman(4, 2)])
+    params = net.init(jax.random.key(0), jnp.float64)
+    xs = jnp.asarray(rng.normal(size=(5, 2)))
+    run = grid.quick(lambda p, x: unfold(net, p, x))(params, xs)
+    state, outputs = net.initial_state(params), []
+    for x in xs:
+        state = net.step(params, state, x)
+        outputs.append(net.output(params, state))
+    grid.close((run.outputs, run.final), (np.stack(outputs), state), 1e-12, 1e-13)
+
+
+@pytest.mark.usefixtures("x64")
+def test_floating_targets_have_gradients(rng: np.random.Generator) -> None:
+    """A target of numbers: L(t) = |o(t) - y(t)|²; also of the gradient of the targets."""
+    target = jax.ShapeDtypeStruct((2,), jnp.float64)
+    net = Supervised(Readout(Elman(2, 3), 2), lambda o, y: ((o - y) ** 2).sum(-1), target)
+    params = net.init(jax.random.key(0), jnp.float64)
+    xs, ys = jnp.asarray(rng.normal(size=(5, 3, 2))), jnp.asarray(rng.normal(size=(5, 3, 2)))
+    lengths = jnp.array([5, 0, 2])
+
+    @grid.quick
+    def program(*operands: Any) -> Any:
+        def loss(params: Any, xs: Any, ys: Any, adjoint: Any) -> Any:
+            run = unfold(net, params, (xs, ys), lengths=lengths, adjoint=adjoint)
+            return grid.weigh((run.outputs, run.final)), run.outputs
+
+        return [
+            grid.gradients(lambda *a, adjoint=adjoint: loss(*a, adjoint), *operands)
+            for adjoint in (Autodiff(), BPTT(block=2))
+        ]
+
+    expected, found = program(params, xs, ys)
+    grid.close(found, expected, 1e-11, 1e-12)
+    read = unfold(net.inner, params, xs, lengths=lengths).outputs
+    squares = ((read - ys) ** 2).sum(-1) * (np.arange(5)[:, None] < np.asarray(lengths))
+    np.testing.assert_allclose(found[0], squares, rtol=1e-12)
+
+
+def test_a_transition_reads_the_whole_state_by_default() -> None:
+    cell = transition(lambda r, s, x: r * s * (1 - s))
+    outputs = unfold(cell, jnp.float32(3.7), steps=3, state=jnp.float32(0.5)).outputs
+    a = 3.7 * 0.25
+    b = 3.7 * a * (1 - a)
+    np.testing.assert_allclose(outputs, [a, b, 3.7 * b * (1 - b)], rtol=1e-5)

@@ -1,0 +1,173 @@
+"""Law 4: vmap, vmap of grad, grad of grad, shard_map, forward mode, types; every kind of cell."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec as P
+
+from jaxrnn import BPTT, Autodiff, unfold
+from tests import grid
+
+every_kind = pytest.mark.parametrize("entry", grid.KINDS, ids=lambda entry: entry.name)
+LENGTHS = np.array([grid.T, 3])
+
+
+def _loss(entry: grid.Entry, adjoint: Any, params: Any, state: Any, xs: Any, lengths: Any = None) -> Any:
+    run = unfold(entry.cell, params, xs, state=state, lengths=lengths, adjoint=adjoint)
+    return grid.weigh((run.outputs, run.final)), run.outputs
+
+
+@pytest.mark.usefixtures("x64")
+@every_kind
+def test_vmap_equals_one_by_one(entry: grid.Entry) -> None:
+    """Over inputs, over parameters, over both with the lengths; values and gradients."""
+    samples = [grid.sample(entry, (2,), seed=seed) for seed in range(3)]
+    many = jax.tree.map(lambda *a: jnp.stack(a), *samples)
+    lengths = jnp.array([[7, 3], [0, 5], [1, 7]])
+
+    def one(params: Any, state: Any, xs: Any, lengths: Any) -> Any:
+        loss = partial(_loss, entry, BPTT(block=3), lengths=lengths)
+        return grid.gradients(loss, params, state, xs)
+
+    @grid.quick
+    def program(many: grid.Sample, lengths: Any) -> Any:
+        first = jax.tree.map(lambda a: a[0], many)
+
+        def over(*axes: int | None) -> tuple[Any, Any]:
+            operands = [
+                a if axis == 0 else f for a, f, axis in zip((*many, lengths), (*first, lengths[0]), axes, strict=True)
+            ]
+            together = jax.vmap(one, in_axes=axes)(*operands)
+
+            def alone(i: Any) -> Any:
+                return one(
+                    *(
+                        jax.tree.map(lambda v: v[i], a) if axis == 0 else a
+                        for a, axis in zip(operands, axes, strict=True)
+                    )
+                )
+
+            return together, jax.lax.map(alone, jnp.arange(3))
+
+        return over(None, 0, 0, None), over(0, None, None, None), over(0, 0, 0, 0)
+
+    for together, alone in program(many, lengths):
+        grid.close(together, alone, 1e-11, 1e-12)
+
+
+@pytest.mark.usefixtures("x64")
+@every_kind
+def test_second_derivatives_equal_autodiffs(entry: grid.Entry) -> None:
+    """Reverse over reverse, and forward over reverse."""
+    sample = grid.sample(entry, (2,))
+
+    def slope(adjoint: Any, *operands: Any) -> Any:
+        """The gradient along a fixed direction."""
+        loss = partial(_loss, entry, adjoint, lengths=LENGTHS)
+        return grid.weigh(grid.gradients(loss, *operands)[1], salt=0.5), None
+
+    @grid.quick
+    def program(*operands: Any) -> Any:
+        return [grid.gradients(partial(slope, adjoint), *operands) for adjoint in (Autodiff(), BPTT(), BPTT(block=3))]
+
+    expected, *found = program(*sample)
+    assert any(np.abs(leaf).max() > 1e-3 for leaf in jax.tree.leaves(expected))
+    for gradients in found:
+        grid.close(gradients, expected, 1e-9, 1e-10)
+
+
+@pytest.mark.usefixtures("x64")
+def test_forward_over_reverse_equals_autodiffs() -> None:
+    entry = grid.CELLS[grid.NAMES.index("gru")]
+    params, state, xs = grid.sample(entry, ())
+
+    @grid.quick
+    def program(xs: Any) -> Any:
+        return [
+            jax.hessian(lambda xs, a=adjoint: _loss(entry, a, params, state, xs)[0])(xs)
+            for adjoint in (Autodiff(), BPTT(block=3))
+        ]
+
+    expected, found = program(xs)
+    grid.close(found, expected, 1e-10, 1e-12)
+
+
+@pytest.mark.usefixtures("x64")
+@every_kind
+def test_shards_equal_the_whole(entry: grid.Entry) -> None:
+    """Half of the batch on each of two devices: the same values, and gradients summed over the devices."""
+    params, state, xs = grid.sample(entry, (2,))
+    mesh = jax.make_mesh((2,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
+    assert mesh.size == 2
+
+    def gradient(params: Any, state: Any, xs: Any, lengths: Any) -> Any:
+        def loss(params: Any, state: Any, xs: Any) -> Any:
+            run = unfold(entry.cell, params, xs, state=state, lengths=lengths, adjoint=BPTT(block=3))
+            return (run.outputs**2).sum(), run.outputs
+
+        return grid.gradients(loss, params, state, xs)
+
+    def part(*operands: Any) -> Any:
+        outputs, (of_params, *others) = gradient(*operands)
+        return outputs, [jax.lax.psum(of_params, "batch"), *others]
+
+    split = P("batch"), P(None, "batch")
+    sharded = jax.shard_map(
+        part,
+        mesh=mesh,
+        in_specs=(P(), split[0], split[1], split[0]),
+        out_specs=(split[1], [P(), split[0], split[1]]),
+        check_vma=False,
+    )
+    lengths = jnp.asarray(LENGTHS)
+    grid.close(
+        grid.quick(sharded)(params, state, xs, lengths), grid.quick(gradient)(params, state, xs, lengths), 1e-11, 1e-12
+    )
+
+
+@pytest.mark.usefixtures("x64")
+@every_kind
+def test_forward_mode_with_autodiff(entry: grid.Entry) -> None:
+    """The derivative along a direction is the gradient times the direction."""
+    sample = grid.sample(entry, ())
+    flat, rebuild = [a for a in jax.tree.leaves(sample) if grid.is_float(a)], jax.tree.structure(sample)
+
+    def value(floats: list[Any]) -> Any:
+        found = iter(floats)
+        leaves = [next(found) if grid.is_float(a) else a for a in jax.tree.leaves(sample)]
+        return _loss(entry, Autodiff(), *jax.tree.unflatten(rebuild, leaves))[0]
+
+    @grid.quick
+    def program(floats: list[Any]) -> Any:
+        along = [jnp.cos(a) for a in floats]
+        slope = jax.grad(value)(floats)
+        return jax.jvp(value, (floats,), (along,))[1], sum((s * d).sum() for s, d in zip(slope, along, strict=True))
+
+    forward, reverse = program(flat)
+    np.testing.assert_allclose(forward, reverse, rtol=1e-11)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(jnp.float32, 1e-4), (jnp.bfloat16, 0.15)], ids=["float32", "bfloat16"]
+)
+@every_kind
+def test_types(entry: grid.Entry, dtype: Any, tolerance: float) -> None:
+    """Values and gradients keep the type that they are given, and are those of double precision up to its rounding."""
+    narrow = grid.sample(entry, (2,), dtype)
+    wide = grid.cast(narrow, jnp.float64)  # the same numbers
+
+    @grid.quick
+    def program(*operands: Any) -> Any:
+        loss = partial(_loss, entry, BPTT(block=3), lengths=LENGTHS)
+        return grid.gradients(loss, *operands)
+
+    outputs, slopes = program(*narrow)
+    assert all(leaf.dtype == dtype for leaf in jax.tree.leaves((outputs, slopes)))
+    for found, expected in zip(jax.tree.leaves((outputs, slopes)), jax.tree.leaves(program(*wide)), strict=True):
+        scale = 1 + np.abs(expected).max()
+        np.testing.assert_array_less(np.abs(np.asarray(found, np.float64) - expected), tolerance * scale)
