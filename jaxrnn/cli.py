@@ -42,9 +42,9 @@ DEFAULTS = {
     "hidden": 256,
     "embedding": 64,
     "dropout": 0.0,
-    "steps": 2500,
+    "steps": 3500,
     "batch": 32,
-    "seq_len": 128,
+    "seq_len": 64,
     "learning_rate": 4e-3,
     "seed": 0,
 }

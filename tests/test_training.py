@@ -96,7 +96,7 @@ def test_optimizer_is_adam_with_clipping_warm_up_and_cosine():
         g = g / max(1, np.linalg.norm(g))
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
         w = w - rate * (m / (1 - 0.9 ** (t + 1))) / (np.sqrt(v / (1 - 0.999 ** (t + 1))) + 1e-8)
-        np.testing.assert_allclose(params, w, rtol=1e-4)
+        np.testing.assert_allclose(np.asarray(params), w, rtol=1e-4)
 
 
 @pytest.mark.parametrize("wrong", [{"learning_rate": 0.0}, {"steps": 0}, {"clip": -1.0}, {"warm_up": 1.0}])
@@ -258,6 +258,6 @@ def test_evaluation_is_the_mean_over_all_steps(rng):
 def test_curves_are_in_bits():
     metrics = [{"step": s, "training_loss": s * math.log(2), "validation_loss": 2 * s * math.log(2)} for s in (1, 2)]
     training, validation = curves(metrics).axes[0].lines
-    np.testing.assert_allclose(training.get_xydata(), [[1, 1], [2, 2]])
-    np.testing.assert_allclose(validation.get_xydata(), [[1, 2], [2, 4]])
+    np.testing.assert_allclose(np.asarray(training.get_xydata()), [[1, 1], [2, 2]])
+    np.testing.assert_allclose(np.asarray(validation.get_xydata()), [[1, 2], [2, 4]])
     assert validation.get_label() == "validation"
