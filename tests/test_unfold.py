@@ -98,7 +98,7 @@ def test_the_past_alone_is_read(name: str, reverse: bool) -> None:
         slopes = jax.vmap(lambda t: jax.grad(lambda xs: outputs(xs)[t].sum())(xs))(jnp.arange(T))
         return outputs(xs), changed, slopes
 
-    outputs, changed, slopes = program(xs)
+    outputs, changed, slopes = grid.host(program(xs))
     reads = np.tril(np.ones((T, T), bool))  # [t, k]: h(t) reads x(k)
     reads = reads.T if reverse else reads
     moved = (np.abs(changed - outputs) > 1e-12).any(-1).T
@@ -158,13 +158,16 @@ def test_emit(adjoint: Any) -> None:
             for emit in (None, Cell.output, states, mine)
         ]
 
-    nothing, outputs, whole, own = program(params, xs)
+    nothing, outputs, whole, own = grid.host(program(params, xs))
     assert nothing.outputs is None
     for run in (outputs, whole, own):
         grid.close(run.final, nothing.final, 1e-6, 1e-7)
     valid = np.arange(T)[:, None] < np.asarray(lengths)
     np.testing.assert_allclose(
-        outputs.outputs, (whole.outputs[1].h @ params.V + params.c) * valid[..., None], rtol=1e-4, atol=1e-6
+        outputs.outputs,
+        (whole.outputs[1].h @ np.asarray(params.V) + np.asarray(params.c)) * valid[..., None],
+        rtol=1e-4,
+        atol=1e-6,
     )
     np.testing.assert_allclose(own.outputs["norm"], (whole.outputs[0].h ** 2).sum(-1), rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(own.outputs["again"][0], outputs.outputs, rtol=1e-5, atol=1e-7)
