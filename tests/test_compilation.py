@@ -79,7 +79,8 @@ def test_the_program_does_not_grow_with_time(adjoint: Any) -> None:
 
         return len(jax.jit(jax.grad(loss)).lower(params, jnp.ones((steps, 2))).as_text().splitlines())
 
-    assert size(60000) <= 1.05 * size(6000)
+    # a block that does not divide the steps adds a part, no more: a loop written out would be 3 to 10 times as long
+    assert size(60000) < 1.5 * size(6000)
 
 
 def _memory(adjoint: Any, steps: int, copies: int | None = None) -> int:
