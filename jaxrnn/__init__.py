@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from jaxrnn.cells import (
     GRU,
     LSTM,
+    Additive,
     Cell,
     Driven,
     Elman,
@@ -23,6 +24,7 @@ from jaxrnn.cells import (
     Supervised,
     SupervisedState,
     Transition,
+    Weights,
     Wrapped,
     transition,
 )
@@ -37,6 +39,7 @@ __all__ = [
     "BPTT",
     "GRU",
     "LSTM",
+    "Additive",
     "Autodiff",
     "Cell",
     "Driven",
@@ -58,6 +61,7 @@ __all__ = [
     "Transition",
     "TruncatedBPTT",
     "Unfolding",
+    "Weights",
     "Wrapped",
     "data",
     "decoding",

@@ -45,7 +45,7 @@ DEFAULTS = {
     "steps": 3500,
     "batch": 32,
     "seq_len": 64,
-    "learning_rate": 4e-3,
+    "learning_rate": 8e-3,
     "seed": 0,
 }
 
@@ -88,7 +88,7 @@ def checked(make: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
     """Call a function that checks what the user gave; what it refuses is bad input."""
     try:
         return make(*args, **keywords)
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, jax.errors.JaxRuntimeError) as error:  # the last: not enough memory
         raise BadInputError(str(error)) from error
 
 
@@ -106,7 +106,7 @@ def run_train(options: argparse.Namespace) -> None:
     checked(check_free, folder, overwrite=options.overwrite)
 
     key_params, key_training, key_sample = jax.random.split(jax.random.key(options.seed), 3)
-    params = model.init(key_params)
+    params = checked(model.init, key_params)
     configuration = {
         "model": choices,
         "alphabet": dataclasses.asdict(alphabet),

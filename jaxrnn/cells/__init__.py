@@ -1,6 +1,6 @@
 """Transition functions: one family a file."""
 
-from jaxrnn.cells.base import Cell, Driven, Gated, Linear, Transition, Wrapped, transition
+from jaxrnn.cells.base import Additive, Cell, Driven, Gated, Linear, Transition, Weights, Wrapped, transition
 from jaxrnn.cells.elman import Elman, ElmanParams, ElmanState
 from jaxrnn.cells.gru import GRU, GRUParams, GRUState
 from jaxrnn.cells.lstm import LSTM, LSTMParams, LSTMState
@@ -10,6 +10,7 @@ from jaxrnn.cells.stack import Stack
 __all__ = [
     "GRU",
     "LSTM",
+    "Additive",
     "Cell",
     "Driven",
     "Elman",
@@ -27,6 +28,7 @@ __all__ = [
     "Supervised",
     "SupervisedState",
     "Transition",
+    "Weights",
     "Wrapped",
     "transition",
 ]

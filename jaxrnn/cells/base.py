@@ -3,11 +3,14 @@
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
+
+from jaxrnn.cells import checks
+from jaxrnn.cells.affine import affine
 
 # Pytrees of arrays. Their structure is the cell's own: a NamedTuple with one documented shape a field.
 Params = Any
@@ -87,6 +90,43 @@ class Gated(Driven):
     def advance(self, params: Params, state: State, u: Any) -> State:
         """s(t) = activate(s(t-1), u(t), a(t))."""
         return self.activate(params, state, u, self.recur(params, state))
+
+
+class Weights(NamedTuple):
+    """What makes the sum that an `Additive` cell reads, z = x U + h W + b; n is hidden times the number of gates."""
+
+    U: jax.Array  # (input, n)
+    W: jax.Array  # (hidden, n)
+    b: jax.Array  # (n,)
+
+
+class Additive(Gated):
+    """A gated cell that reads nothing but the sum of drive and product: z(t) = x(t) U + h(t-1) W + b.
+
+    The sum is then all that is kept of a step for the way back, and for a small batch it is one product of (x, h).
+    """
+
+    @abc.abstractmethod
+    def weights(self, params: Params) -> Weights:
+        """U, W and b."""
+
+    @abc.abstractmethod
+    def gate(self, params: Params, state: State, z: jax.Array) -> State:
+        """s(t) from s(t-1) and z(t): element by element."""
+
+    def drive(self, params: Params, x: Inputs) -> jax.Array:
+        """u(t) = x(t) U + b."""
+        U, _, b = self.weights(params)
+        checks.features(self, x, U.shape[0])
+        return affine(x, U, b)
+
+    def recurrent(self, params: Params) -> jax.Array:
+        """W."""
+        return self.weights(params).W
+
+    def activate(self, params: Params, state: State, u: jax.Array, a: jax.Array) -> State:
+        """s(t) = gate(s(t-1), u(t) + a(t))."""
+        return self.gate(params, state, u + a)
 
 
 class Linear(Driven):

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxrnn.cells import checks
-from jaxrnn.cells.affine import affine
-from jaxrnn.cells.base import Gated
+from jaxrnn.cells.base import Additive, Weights
 from jaxrnn.cells.initializers import uniform_by_hidden
 
 
@@ -28,7 +27,7 @@ class ElmanState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Elman(Gated):
+class Elman(Additive):
     """The textbook's recurrent net.
 
         a(t) = b + h(t-1) W + x(t) U
@@ -65,18 +64,14 @@ class Elman(Gated):
     def initial_state(self, params: ElmanParams, batch_shape: tuple[int, ...] = ()) -> ElmanState:
         return ElmanState(jnp.zeros((*batch_shape, self.hidden_size), params.W.dtype))
 
-    def drive(self, params: ElmanParams, x: jax.Array) -> jax.Array:
-        checks.features(self, x, self.input_size)
-        return affine(x, params.U, params.b)
-
-    def recurrent(self, params: ElmanParams) -> jax.Array:
-        return params.W
+    def weights(self, params: ElmanParams) -> Weights:
+        return Weights(params.U, params.W, params.b)
 
     def hidden(self, state: ElmanState) -> jax.Array:
         return state.h
 
-    def activate(self, params: ElmanParams, state: ElmanState, u: jax.Array, a: jax.Array) -> ElmanState:
-        return ElmanState(jnp.tanh(u + a))
+    def gate(self, params: ElmanParams, state: ElmanState, z: jax.Array) -> ElmanState:
+        return ElmanState(jnp.tanh(z))
 
     def output(self, params: ElmanParams, state: ElmanState) -> jax.Array:
         return state.h

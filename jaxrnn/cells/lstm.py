@@ -8,8 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxrnn.cells import checks
-from jaxrnn.cells.affine import affine
-from jaxrnn.cells.base import Gated
+from jaxrnn.cells.base import Additive, Weights
 from jaxrnn.cells.initializers import uniform_by_hidden
 
 
@@ -29,7 +28,7 @@ class LSTMState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class LSTM(Gated):
+class LSTM(Additive):
     """Long short-term memory with a forget gate.
 
         i, f, o = σ(b + h(t-1) W + x(t) U)      input, forget and output gate, each with its own columns
@@ -69,18 +68,14 @@ class LSTM(Gated):
         zeros = jnp.zeros((*batch_shape, self.hidden_size), params.W.dtype)
         return LSTMState(zeros, zeros)
 
-    def drive(self, params: LSTMParams, x: jax.Array) -> jax.Array:
-        checks.features(self, x, self.input_size)
-        return affine(x, params.U, params.b)
-
-    def recurrent(self, params: LSTMParams) -> jax.Array:
-        return params.W
+    def weights(self, params: LSTMParams) -> Weights:
+        return Weights(params.U, params.W, params.b)
 
     def hidden(self, state: LSTMState) -> jax.Array:
         return state.h
 
-    def activate(self, params: LSTMParams, state: LSTMState, u: jax.Array, a: jax.Array) -> LSTMState:
-        i, f, g, o = jnp.split(u + a, 4, axis=-1)
+    def gate(self, params: LSTMParams, state: LSTMState, z: jax.Array) -> LSTMState:
+        i, f, g, o = jnp.split(z, 4, axis=-1)
         c = jax.nn.sigmoid(f) * state.c + jax.nn.sigmoid(i) * jnp.tanh(g)
         return LSTMState(jax.nn.sigmoid(o) * jnp.tanh(c), c)
 

@@ -37,7 +37,7 @@ class Keep(NamedTuple):
     """What backpropagation wants kept of the forward pass."""
 
     every: int  # 1: the state after every step; k > 1: the state before every block of k steps
-    products: bool  # for a `Gated` cell, the recurrent products of every step as well
+    products: bool  # for a `Gated` cell, the recurrent products of every step as well; for an `Additive` one, z
 
 
 class Kept(NamedTuple):

@@ -1,13 +1,16 @@
 """Unfolding one step after another: the definition."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 from jaxrnn.cells import checks
-from jaxrnn.cells.base import Driven, Inputs, State
+from jaxrnn.cells.affine import affine
+from jaxrnn.cells.base import Additive, Cell, Driven, Gated, Inputs, State
 from jaxrnn.unfold import sizes
 from jaxrnn.unfold.problem import (
     Flags,
@@ -81,21 +84,16 @@ class Scan:
 
         Differentiable by JAX.
         """
-        cell, params = problem.cell, operands.params
         items = problem.select(xs)
-        fetch_ahead = sizes.pointwise_input(items)
-        driven = isinstance(cell, Driven) and sizes.drive_a_block(operands)
+        ahead_pays = sizes.pointwise_input(items)
+        driven = isinstance(problem.cell, Driven) and sizes.drive_a_block(operands)
         if driven:
-            items = cell.drive(params, items)
-            fetch_ahead = jax.default_backend() == "cpu"
+            items = problem.cell.drive(operands.params, items)
+            ahead_pays = jax.default_backend() == "cpu"
+        advance = _advance(problem.cell, operands, driven, products)
 
         def step(state: State, item: Any, flag: Flags) -> tuple[State, Any]:
-            entered = begin(state, operands.state, flag)
-            if products:
-                a = cell.recur(params, entered)
-                new = cell.activate(params, entered, item if driven else cell.drive(params, item), a)
-            else:
-                a, new = None, (cell.advance if driven else cell.step)(params, entered, item)
+            new, a = advance(begin(state, operands.state, flag), item)
             return (new if flag.valid is None else where(flag.valid, new, state)), a
 
         def at(t: Any) -> Any:
@@ -110,7 +108,7 @@ class Scan:
             new, a = step(state, item, flag)
             return (new, at(t - 1 if problem.reverse else t + 1)), (new, a)
 
-        if not fetch_ahead:
+        if not ahead_pays:
             final, kept = lax.scan(plainly, state, (items, flags), reverse=problem.reverse, unroll=self.unroll)
         else:
             # XLA's CPU compiler does not vectorise a pointwise kernel that slices its operand at an index known only
@@ -119,3 +117,30 @@ class Scan:
             first = state, at(flags.time.size - 1 if problem.reverse else 0)
             (final, _), kept = lax.scan(ahead, first, flags, reverse=problem.reverse, unroll=self.unroll)
         return final, *kept
+
+
+def _advance(cell: Cell, operands: Operands, driven: bool, products: bool) -> Callable[[State, Any], tuple[State, Any]]:
+    """`(state, item) -> (new state, products)`, the item being a drive where it was computed for the whole block."""
+    params = operands.params
+    if isinstance(cell, Additive):
+        U, W, b = cell.weights(params)
+        joined = jnp.concatenate([U, W]) if not driven and sizes.join_products(operands) else None
+
+        def additive(state: State, item: Any) -> tuple[State, Any]:
+            if joined is None:
+                z = (item if driven else cell.drive(params, item)) + cell.recur(params, state)
+            else:
+                checks.features(cell, item, U.shape[0])
+                z = affine(jnp.concatenate([item, cell.hidden(state)], axis=-1), joined, b)
+            return cell.gate(params, state, z), z if products else None
+
+        return additive
+    if isinstance(cell, Gated) and products:
+
+        def gated(state: State, item: Any) -> tuple[State, Any]:
+            a = cell.recur(params, state)
+            return cell.activate(params, state, item if driven else cell.drive(params, item), a), a
+
+        return gated
+    step = cell.advance if isinstance(cell, Driven) and driven else cell.step
+    return lambda state, item: (step(params, state, item), None)

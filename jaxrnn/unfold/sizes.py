@@ -67,6 +67,11 @@ def drive_a_block(operands: Operands) -> bool:
     return jax.default_backend() != "cpu" or (rows(operands.state) <= 2 and tree_bytes(operands.params) > CACHE)
 
 
+def join_products(operands: Operands) -> bool:
+    """Whether one product of (x, h) beats x U and h W apart: where a step is so small that starting a kernel counts."""
+    return jax.default_backend() == "cpu" and rows(operands.state) <= 4 and tree_bytes(operands.params) <= CACHE
+
+
 def pointwise_input(items: Any) -> bool:
     """Whether pointwise kernels read the items of a step on a CPU: XLA makes x U pointwise for a single feature."""
     leaves = jax.tree.leaves(items)

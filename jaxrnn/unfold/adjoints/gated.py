@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxrnn.cells.base import Gated, Inputs, Params, State
+from jaxrnn.cells.base import Additive, Gated, Inputs, Params, State
 from jaxrnn.unfold.adjoints.inexact import accumulators, add, inexact, narrow, vjp
 from jaxrnn.unfold.problem import Block, Flags, Operands, Problem, row_shapes, where
 from jaxrnn.unfold.scan import Scan
@@ -40,7 +40,10 @@ class GatedPullback:
         self.transposed = [W.T for W in inexact(self.matrices)]
         a = jax.eval_shape(self._recur, state)
         self.drive = narrow(self._drive, params, x)
-        self.activate = narrow(self.cell.activate, params, state, u, a)
+        if isinstance(self.cell, Additive):
+            self.activate = narrow(self.cell.gate, params, state, u)
+        else:
+            self.activate = narrow(self.cell.activate, params, state, u, a)
         self.emit = narrow(problem.read, operands.emit_params, state, x) if problem.read is not None else None
 
     def _drive(self, params: Params, x: Inputs) -> Any:
@@ -78,8 +81,12 @@ class GatedPullback:
             entered = jax.vmap(where, in_axes=(0, None, 0))(flags.reset, self.operands.state, before)
         of_emit, of_after, of_xs = self._emitted(after, xs, flags, of_outputs)
         u, pull_drive = vjp(self.drive.function, self.drive.arrays, xs)
-        a = self._recur(entered) if block.products is None else block.products
-        lam, of_activate, of_initial, of_u, of_a = self._step_back(sums, lam, (entered, u, a), of_after, flags)
+        if isinstance(self.cell, Additive):
+            read = (u + self._recur(entered) if block.products is None else block.products,)
+        else:
+            read = (u, self._recur(entered) if block.products is None else block.products)
+        lam, of_activate, of_initial, of_read = self._step_back(sums, lam, (entered, *read), of_after, flags)
+        of_u, of_a = of_read[0], of_read[-1]
         of_drive, of_driven = pull_drive(of_u)
         h = _rows(self.cell.hidden(entered)).T
         of_matrices = [
@@ -113,17 +120,16 @@ class GatedPullback:
         return vjp(outputs, self.emit.arrays, after, xs)[1](of_outputs)
 
     def _step_back(
-        self, sums: Sums, lam: list[Any], at: tuple[State, Any, Any], of_after: list[Any], flags: Flags
-    ) -> tuple[list[Any], list[Any], list[Any], list[Any], list[Any]]:
-        """λ(t) = ∂L/∂s(t) + (∂f/∂s(t))ᵀ λ(t+1) through a block, and the gradients of u and a, at states, u and a."""
+        self, sums: Sums, lam: list[Any], at: tuple[Any, ...], of_after: list[Any], flags: Flags
+    ) -> tuple[list[Any], list[Any], list[Any], list[list[Any]]]:
+        """λ(t) = ∂L/∂s(t) + (∂f/∂s(t))ᵀ λ(t+1) through a block, and the gradients of what each step reads beside s."""
 
-        def linearize(state: State, u: Any, a: Any) -> Any:
-            return vjp(self.activate.function, self.activate.arrays, state, u, a)[1]
+        def linearize(*at: Any) -> Any:
+            return vjp(self.activate.function, self.activate.arrays, *at)[1]
 
         pullbacks = jax.vmap(linearize)(*at)
         one_state = jax.tree.map(lambda s: jnp.zeros(s.shape[1:], s.dtype), at[0])
         to_state = vjp(self.cell.hidden, one_state)[1]
-        same: list[bool] = []
 
         def back(carry: Any, step: Any) -> Any:
             lam, of_params, of_initial = carry
@@ -133,8 +139,8 @@ class GatedPullback:
             if flag.valid is not None:
                 nothing = [jnp.zeros_like(x) for x in lam]
                 lam, held = where(flag.valid, lam, nothing), where(flag.valid, nothing, lam)
-            of_arrays, before, of_u, of_a = pullback(lam)
-            (of_hidden,) = to_state([sum(d @ W for d, W in zip(of_a, self.transposed, strict=True))])
+            of_arrays, before, *of_read = pullback(lam)
+            (of_hidden,) = to_state([sum(d @ W for d, W in zip(of_read[-1], self.transposed, strict=True))])
             before = add(before, of_hidden)
             if flag.reset is not None:
                 nothing = [jnp.zeros_like(x) for x in before]
@@ -143,15 +149,13 @@ class GatedPullback:
             if flag.detach is not None:
                 before = where(flag.detach, [jnp.zeros_like(x) for x in before], before)
             lam = before if held is None else add(before, held)
-            # Where a cell reads only u + a, their gradients are one array: it is kept once.
-            same[:] = [len(of_u) == len(of_a) and all(d is e for d, e in zip(of_u, of_a, strict=True))]
-            return (lam, add(of_params, of_arrays), of_initial), (of_a, [] if same[0] else of_u)
+            return (lam, add(of_params, of_arrays), of_initial), of_read
 
         carry = lam, sums.activate, sums.initial
-        (lam, of_params, of_initial), (of_a, of_u) = lax.scan(
+        (lam, of_params, of_initial), of_read = lax.scan(
             back, carry, (pullbacks, of_after, flags), reverse=not self.problem.reverse
         )
-        return lam, of_params, of_initial, of_a if same[0] else of_u, of_a
+        return lam, of_params, of_initial, of_read
 
 
 def _rows(array: jax.Array) -> jax.Array:
