@@ -106,7 +106,7 @@ def run_train(options: argparse.Namespace) -> None:
     checked(check_free, folder, overwrite=options.overwrite)
 
     key_params, key_training, key_sample = jax.random.split(jax.random.key(options.seed), 3)
-    params = checked(model.init, key_params)
+    params = checked(lambda: jax.block_until_ready(model.init(key_params)))
     configuration = {
         "model": choices,
         "alphabet": dataclasses.asdict(alphabet),
