@@ -98,6 +98,9 @@ def unfold(
     validate.step_keeps_state(cell, params, state, xs)
     if emit is Cell.output:
         emit = _output
+    if emit is not None and lengths is not None:
+        given = jax.eval_shape(lambda params, state: emit(cell, params, state), params, state)
+        validate.outputs_have_batch(given, lengths.shape)
     read = None if emit is None else lambda params, state, x: emit(cell, params, state)
     run = _Run(tau, lengths, resets, reverse, method, adjoint)
     trajectory = run(cell, params, state, xs, lambda x: x, read, params)

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import core
 
 from jaxrnn.cells.base import Cell, Inputs, Params, State
 from jaxrnn.unfold.problem import row_shapes
@@ -13,7 +14,7 @@ from jaxrnn.unfold.problem import row_shapes
 
 def shapes(tree: Any) -> str:
     """A tree's shapes and types, for messages."""
-    return str(jax.tree.map(lambda a: jax.core.ShapedArray(jnp.shape(a), jnp.result_type(a)), tree))
+    return str(jax.tree.map(lambda a: core.ShapedArray(jnp.shape(a), jnp.result_type(a)), tree))
 
 
 def recurrence(cell: Any) -> None:
@@ -82,7 +83,7 @@ def lengths_and_resets(lengths: Any, resets: Any, steps: int, batch: tuple[int, 
         lengths = jnp.asarray(lengths)
         if not jnp.issubdtype(lengths.dtype, jnp.integer):
             raise TypeError(f"unfold: lengths must be integers, got {lengths.dtype}")
-        if not isinstance(given, jax.core.Tracer) and lengths.size:
+        if not isinstance(given, core.Tracer) and lengths.size:
             values = np.asarray(given)
             if values.min() < 0 or values.max() > steps:
                 found = f"{values.min()} to {values.max()}"
@@ -122,6 +123,16 @@ def parameters(cell: Cell, params: Params) -> None:
         raise ValueError(
             f"unfold: params must be like cell.init(key) of {cell}: expected {shapes(expected)}, got {shapes(params)}"
         )
+
+
+def outputs_have_batch(outputs: Any, batch: tuple[int, ...]) -> None:
+    """What is emitted of a step has the batch axes of lengths, so that it can be zero past the end."""
+    for leaf in jax.tree.leaves(outputs):
+        if leaf.shape[: len(batch)] != batch:
+            raise ValueError(
+                f"unfold: with lengths of shape {batch}, what emit gives must have these axes first, got {leaf.shape}: "
+                "leave the batch axes in, or emit=None"
+            )
 
 
 def outputs_have_axis(outputs: Any, time_axis: int) -> None:

@@ -134,4 +134,8 @@ def _backward(
 
 def _arrays(cotangents: Any) -> Any:
     """Cotangents with zeros in place of those that JAX knows to be zero."""
-    return jax.tree.map(lambda c: jnp.zeros(c.shape, c.dtype) if isinstance(c, SymbolicZero) else c, cotangents)
+
+    def array(c: Any) -> Any:
+        return jnp.zeros(c.shape, c.dtype) if isinstance(c, SymbolicZero) else c  # pyright: ignore[reportArgumentType]
+
+    return jax.tree.map(array, cotangents)
