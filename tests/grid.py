@@ -91,7 +91,7 @@ class TiedParams(NamedTuple):
 class TiedState(NamedTuple):
     """s(t) of `Tied`."""
 
-    count: jax.Array  # (*batch,), integers
+    count: jax.Array  # (*batch,), integers  # pyright: ignore[reportIncompatibleMethodOverride]
     h: jax.Array  # (*batch, hidden)
 
 

@@ -129,7 +129,7 @@ def test_floating_targets_have_gradients(rng: np.random.Generator) -> None:
             return grid.weigh((run.outputs, run.final)), run.outputs
 
         return [
-            grid.gradients(lambda *a, adjoint=adjoint: loss(*a, adjoint), *operands)
+            grid.gradients(lambda *a, adjoint=adjoint: loss(*[*a, adjoint]), *operands)
             for adjoint in (Autodiff(), BPTT(block=2))
         ]
 

@@ -91,7 +91,7 @@ def test_values_and_gradients(entry: grid.Entry, scenario: Scenario) -> None:
     host = grid.host(sample)
     values = expected(*host)
     slopes = [
-        oracles.differences(lambda part, k=k: grid.weigh(expected(*host[:k], part, *host[k + 1 :])), host[k])
+        oracles.differences(lambda part, k=k: grid.weigh(expected(*[*host[:k], part, *host[k + 1 :]])), host[k])
         for k in range(3)
     ]
 

@@ -29,8 +29,8 @@ def _theirs(module: Any, params: Any, xs: np.ndarray, state: Any, weights: np.nd
         module.bias_hh_l0.zero_()
         if hasattr(params, "c"):
             module.bias_hh_l0[2 * H :] = torch.tensor(params.c)
-    x = torch.tensor(xs, requires_grad=True)
-    start = [torch.tensor(s[None], requires_grad=True) for s in state]
+    x: Any = torch.tensor(xs, requires_grad=True)
+    start: list[Any] = [torch.tensor(s[None], requires_grad=True) for s in state]
     out, final = module(x, tuple(start) if len(start) > 1 else start[0])
     final = final if isinstance(final, tuple) else (final,)
     loss = (out * torch.tensor(weights)).sum() + sum((f**2).sum() for f in final)
