@@ -48,7 +48,7 @@ def keep(problem: Problem, operands: Operands, block: int | None) -> Keep:
 def backward_block(problem: Problem, operands: Operands) -> int:
     """Steps that backpropagation takes at once from kept states: the derivatives of a block are to stay in cache."""
     _, products, outputs = problem.step_shapes(operands)
-    block = max(8, working_set() // (3 * tree_bytes(products) + tree_bytes(outputs)))
+    block = max(8, working_set() // (6 * tree_bytes(products) + tree_bytes(outputs)))
     return min(block, emit_block(problem, operands) or block)
 
 
