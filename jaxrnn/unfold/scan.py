@@ -84,11 +84,11 @@ class Scan:
 
         Differentiable by JAX.
         """
-        items = problem.select(xs)
+        items, cell = problem.select(xs), problem.cell
         ahead_pays = sizes.pointwise_input(items)
-        driven = isinstance(problem.cell, Driven) and sizes.drive_a_block(operands)
-        if driven:
-            items = problem.cell.drive(operands.params, items)
+        driven = False
+        if isinstance(cell, Driven) and sizes.drive_a_block(operands):
+            driven, items = True, cell.drive(operands.params, items)
             ahead_pays = jax.default_backend() == "cpu"
         advance = _advance(problem.cell, operands, driven, products)
 

@@ -107,7 +107,7 @@ class GatedPullback:
         parts = (after[1:], first[None]) if self.problem.reverse else (first[None], after[:-1])
         return jnp.concatenate(parts)
 
-    def _emitted(self, after: State, xs: Inputs, flags: Flags, of_outputs: list[Any]) -> tuple[Any, Any, Any]:
+    def _emitted(self, after: State, xs: Inputs, flags: Flags, of_outputs: list[Any]) -> tuple[Any, ...]:
         """Gradients through the outputs alone: of the parameters they read, of the states, of the inputs."""
         if self.emit is None:
             return [], [jnp.zeros_like(s) for s in inexact(after)], [jnp.zeros_like(x) for x in inexact(xs)]
