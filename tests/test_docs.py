@@ -1,5 +1,6 @@
 """The first page of the documentation runs as written, and the reference leaves nothing out."""
 
+import inspect
 import re
 from pathlib import Path
 
@@ -20,8 +21,10 @@ def test_the_first_page_runs_as_it_is_written():
 def test_the_reference_has_every_public_name():
     pages = "\n".join(page.read_text(encoding="utf-8") for page in (DOCS / "api").glob("*.md"))
     modules = set(re.findall(r"^::: (\S+)$", pages, re.MULTILINE))
-    missing = {name for name in jaxrnn.__all__ if getattr(jaxrnn, name).__module__ not in modules}
-    assert missing == set()
+    public = [getattr(jaxrnn, name) for name in jaxrnn.__all__]
+    homes = {thing.__name__ if inspect.ismodule(thing) else thing.__module__ for thing in public}
+    covered = {module[: len(home)] for module in modules for home in homes if f"{module}.".startswith(f"{home}.")}
+    assert homes - covered == set()
 
 
 def test_the_reference_names_only_what_there_is():
