@@ -5,14 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from importlinter import cli
 
 ROOT = Path(__file__).parents[1]
 CONFIGURATION = str(ROOT / "pyproject.toml")
-
-
-def test_the_import_contracts_hold(capsys):
-    assert cli.lint_imports(config_filename=CONFIGURATION, no_cache=True, no_logo=True) == 0, capsys.readouterr().out
 
 
 SMALL = {  # a package that keeps the contracts
@@ -40,6 +35,7 @@ WRONG = {  # modules that break them
 
 
 def linted(folder: Path, modules: dict[str, str]) -> str:
+    """What import-linter says, in a process of its own: in this one it would keep pytest's captured streams."""
     for name, text in modules.items():
         module = folder / "jaxrnn" / name
         module.parent.mkdir(parents=True, exist_ok=True)
@@ -47,6 +43,10 @@ def linted(folder: Path, modules: dict[str, str]) -> str:
     check = f"from importlinter import cli; cli.lint_imports({CONFIGURATION!r}, no_cache=True)"
     done = subprocess.run([sys.executable, "-c", check], cwd=folder, capture_output=True, text=True, check=True)
     return done.stdout + done.stderr
+
+
+def test_the_import_contracts_hold():
+    assert ", 0 broken." in linted(ROOT, {})
 
 
 def test_a_small_package_keeps_the_contracts(tmp_path):
