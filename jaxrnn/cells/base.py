@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 
 from jaxrnn.cells import checks
 from jaxrnn.cells.affine import affine
+from jaxrnn.cells.closure import close
 
 # Pytrees of arrays. Their structure is the cell's own: a NamedTuple with one documented shape a field.
 Params = Any
@@ -181,7 +182,17 @@ class Wrapped(Cell):
 
 @dataclass(frozen=True)
 class Transition(Cell):
-    """The cell that `transition` makes of a function."""
+    """The cell that `transition` makes of a function.
+
+    Args:
+        function: the transition, `f(params, state, x) -> state`.
+        read: `output(params, state)`, or None for the whole state.
+        initial: `init(key, dtype)`, or None.
+        start: `initial_state(params, batch_shape)`, or None.
+
+    Example:
+        logistic = transition(lambda r, s, x: r * s * (1 - s))  # a Transition
+    """
 
     function: Callable[[Params, State, Inputs], State]
     read: Callable[[Params, State], Outputs] | None
@@ -208,9 +219,8 @@ class Transition(Cell):
 
     def closed(self, params: Params, state: State, x: Inputs) -> tuple["Transition", Params]:
         """The same recurrence, with the arrays that f closes over, which may have gradients, among its parameters."""
-        converted, captured = jax.closure_convert(self.function, params, state, x)
-        closed = Transition(lambda p, s, x: converted(p[0], s, x, *p[1]), self.read, None, None)
-        return closed, (params, captured)
+        converted, captured = close(self.function, params, state, x)
+        return Transition(lambda p, s, x: converted(p[1], p[0], s, x), self.read, None, None), (params, captured)
 
 
 def transition(

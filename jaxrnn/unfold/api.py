@@ -1,5 +1,6 @@
 """`unfold`: the one entry point over time."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -7,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn.cells.base import Cell, Inputs, Outputs, Params, State, Transition, Wrapped
+from jaxrnn.cells.closure import close
 from jaxrnn.cells.stack import Stack
 from jaxrnn.unfold import validate
 from jaxrnn.unfold.adjoints.bptt import BPTT
@@ -101,12 +103,42 @@ def unfold(
     if emit is not None and lengths is not None:
         given = jax.eval_shape(lambda params, state: emit(cell, params, state), params, state)
         validate.outputs_have_batch(given, lengths.shape)
-    read = None if emit is None else lambda params, state, x: emit(cell, params, state)
-    run = _Run(tau, lengths, resets, reverse, method, adjoint)
-    trajectory = run(cell, params, state, xs, lambda x: x, read, params)
+    # What holds no function cannot change its meaning between calls: it is compiled once, also without a jit around it.
+    run = _compiled if emit in (None, _output, states) and not _holds_functions(cell) else _run
+    trajectory = run(cell, emit, tau, reverse, method, adjoint, params, state, xs, lengths, resets)
     validate.outputs_have_axis(trajectory.outputs, time_axis)
     outputs = jax.tree.map(lambda a: jnp.moveaxis(a, 0, time_axis), trajectory.outputs)
     return Unfolding(outputs, trajectory.final, trajectory.info)
+
+
+def _run(
+    cell: Cell,
+    emit: Emit | None,
+    steps: int,
+    reverse: bool,
+    method: Any,
+    adjoint: Any,
+    params: Params,
+    state: State,
+    xs: Inputs,
+    lengths: jax.Array | None,
+    resets: jax.Array | None,
+) -> Trajectory:
+    """Run what was checked, time first."""
+    read = None if emit is None else lambda params, state, x: emit(cell, params, state)
+    return _Run(steps, lengths, resets, reverse, method, adjoint)(cell, params, state, xs, lambda x: x, read, params)
+
+
+_compiled = jax.jit(_run, static_argnums=range(6))
+
+
+def _holds_functions(value: Any) -> bool:
+    """Whether a cell, or one within it, has a function among its choices."""
+    if isinstance(value, tuple):
+        return any(_holds_functions(v) for v in value)
+    if dataclasses.is_dataclass(value):
+        return any(_holds_functions(getattr(value, field.name)) for field in dataclasses.fields(value))
+    return callable(value)
 
 
 def _first_input(cell: Cell, xs: Inputs) -> Inputs:
@@ -244,8 +276,8 @@ class _Run(NamedTuple):
 
 def _closed(read: Read, params: Params, state: State, x: Inputs) -> tuple[Read, Params]:
     """`read` with the arrays that it closes over, which may have gradients, among its parameters."""
-    converted, captured = jax.closure_convert(read, params, state, x)
-    return lambda params, state, x: converted(params[0], state, x, *params[1]), (params, captured)
+    converted, captured = close(read, params, state, x)
+    return lambda params, state, x: converted(params[1], params[0], state, x), (params, captured)
 
 
 def _reads_lower(read: Read, read_params: Params, state: State, xs: Inputs) -> bool:

@@ -97,12 +97,12 @@ class Problem:
         xs = take_block(operands.xs, start, size)
         return xs if valid is None else where(valid, xs, jax.tree.map(jnp.zeros_like, xs))
 
-    def emit(self, emit_params: Params, states: State, xs: Inputs, valid: jax.Array | None) -> Outputs:
+    def emit(self, emit_params: Params, states: State, xs: Inputs, flags: Flags) -> Outputs:
         """The outputs of a block of states, zero where there was no step."""
         if self.read is None:
             return None
-        outputs = jax.vmap(self.read, in_axes=(None, 0, 0))(emit_params, states, xs)
-        return outputs if valid is None else where(valid, outputs, jax.tree.map(jnp.zeros_like, outputs))
+        outputs = jax.vmap(self.read, in_axes=(None, 0, 0), axis_size=flags.time.size)(emit_params, states, xs)
+        return outputs if flags.valid is None else where(flags.valid, outputs, jax.tree.map(jnp.zeros_like, outputs))
 
     def step_shapes(self, operands: Operands) -> tuple[State, Any, Outputs]:
         """Shapes and types of one step's state, recurrent products (None unless the cell is `Gated`) and output."""

@@ -67,7 +67,7 @@ class Scan:
             state, states, products = self.states(
                 problem, operands, state, xs, flags, keep is not None and keep.products
             )
-            outputs = put_block(outputs, problem.emit(operands.emit_params, states, xs, flags.valid), start)
+            outputs = put_block(outputs, problem.emit(operands.emit_params, states, xs, flags), start)
             if kept is not None:
                 kept_states = put_block(kept.states, *((first, number) if blocks else (states, start)))
                 kept = Kept(kept_states, put_block(kept.products, products, start))
@@ -108,7 +108,7 @@ class Scan:
             new, a = step(state, item, flag)
             return (new, at(t - 1 if problem.reverse else t + 1)), (new, a)
 
-        if not ahead_pays:
+        if not ahead_pays or not flags.time.size:
             final, kept = lax.scan(plainly, state, (items, flags), reverse=problem.reverse, unroll=self.unroll)
         else:
             # XLA's CPU compiler does not vectorise a pointwise kernel that slices its operand at an index known only

@@ -48,7 +48,7 @@ def keep(problem: Problem, operands: Operands, block: int | None) -> Keep:
 def backward_block(problem: Problem, operands: Operands) -> int:
     """Steps that backpropagation takes at once from kept states: the derivatives of a block are to stay in cache."""
     _, products, outputs = problem.step_shapes(operands)
-    block = max(8, working_set() // (6 * tree_bytes(products) + tree_bytes(outputs)))
+    block = max(8, working_set() // max(1, 6 * tree_bytes(products) + tree_bytes(outputs)))
     return min(block, emit_block(problem, operands) or block)
 
 
@@ -83,7 +83,8 @@ def emit_block(problem: Problem, operands: Operands) -> int | None:
     if problem.read is None:
         return None
     jaxpr = jax.make_jaxpr(problem.read)(operands.emit_params, operands.state, row_shapes(operands.xs)).jaxpr
-    if operands.lengths is None and not jaxpr.eqns and set(jaxpr.outvars) <= set(jaxpr.invars):
+    picks = not jaxpr.eqns and all(any(v is given for given in jaxpr.invars) for v in jaxpr.outvars)
+    if operands.lengths is None and picks:
         return None
     state, _, _ = problem.step_shapes(operands)
     return max(1, 2 * working_set() // max(1, tree_bytes(state) + widest(jaxpr)))

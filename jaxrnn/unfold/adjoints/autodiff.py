@@ -24,4 +24,4 @@ class Autodiff:
         flags = problem.flags(operands, 0, problem.steps)
         xs = problem.inputs(operands, 0, problem.steps, flags.valid)
         final, states, _ = method.states(problem, operands, operands.state, xs, flags)
-        return Trajectory(problem.emit(operands.emit_params, states, xs, flags.valid), final, None, None)
+        return Trajectory(problem.emit(operands.emit_params, states, xs, flags), final, None, None)

@@ -111,7 +111,7 @@ class GatedPullback:
         """Gradients through the outputs alone: of the parameters they read, of the states, of the inputs."""
         if self.emit is None:
             return [], [jnp.zeros_like(s) for s in inexact(after)], [jnp.zeros_like(x) for x in inexact(xs)]
-        read = jax.vmap(self.emit.function, in_axes=(None, 0, 0))
+        read = jax.vmap(self.emit.function, in_axes=(None, 0, 0), axis_size=flags.time.size)
 
         def outputs(arrays: list[Any], states: State, xs: Inputs) -> Any:
             values = read(arrays, states, xs)
@@ -125,15 +125,13 @@ class GatedPullback:
         """λ(t) = ∂L/∂s(t) + (∂f/∂s(t))ᵀ λ(t+1) through a block, and the gradients of what each step reads beside s."""
 
         def linearize(*at: Any) -> Any:
-            return vjp(self.activate.function, self.activate.arrays, *at)[1]
+            return vjp(self.activate.function, self.activate.arrays, *at)[1], vjp(self.cell.hidden, at[0])[1]
 
         pullbacks = jax.vmap(linearize)(*at)
-        one_state = jax.tree.map(lambda s: jnp.zeros(s.shape[1:], s.dtype), at[0])
-        to_state = vjp(self.cell.hidden, one_state)[1]
 
         def back(carry: Any, step: Any) -> Any:
             lam, of_params, of_initial = carry
-            pullback, of_state, flag = step
+            (pullback, to_state), of_state, flag = step
             lam = add(lam, of_state)
             held = None
             if flag.valid is not None:

@@ -39,7 +39,7 @@ class GenericPullback:
         def run(params: Params, emit_params: Params, initial: State, state: State, xs: Inputs) -> tuple[State, Outputs]:
             operands = self.operands._replace(params=params, state=initial)
             final, states, _ = Scan().states(self.problem, operands, state, xs, block.flags)
-            return final, self.problem.emit(emit_params, states, xs, block.flags.valid)
+            return final, self.problem.emit(emit_params, states, xs, block.flags)
 
         operands = self.operands
         _, pullback = vjp(run, operands.params, operands.emit_params, operands.state, block.first, block.xs)
