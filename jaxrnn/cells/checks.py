@@ -30,3 +30,12 @@ def features(owner: object, x: Any, size: int) -> None:
         )
     if x.ndim < 1 or x.shape[-1] != size:
         raise ValueError(f"{name}: the last axis of x must be input_size = {size}, got shape {tuple(x.shape)}")
+
+
+def cell(owner: object, inner: Any) -> None:
+    """Raise unless what is to be a cell looks like one: an instance with the four functions of a cell."""
+    if isinstance(inner, type) or not all(hasattr(inner, name) for name in ("init", "initial_state", "step", "output")):
+        name = type(owner).__name__
+        raise TypeError(
+            f"{name}: expected a cell, got {inner!r}: pass an instance such as GRU(input_size, hidden_size)"
+        )

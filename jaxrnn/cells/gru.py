@@ -51,8 +51,8 @@ class GRU(Gated):
         cell = GRU(input_size=65, hidden_size=256)
         h = unfold(cell, cell.init(jax.random.key(0)), jnp.ones((20, 65))).outputs  # (20, 256)
 
-    Source: Cho et al. (2014); *Deep Learning*, Eq. 10.45 to 10.47 (there u is 1 - z, and the reset comes before the
-    product); the reset after the product: Chung et al. (2014) as implemented in cuDNN.
+    Source: Cho et al. (2014); the reset after the product: Chung et al. (2014) as implemented in cuDNN. *Deep
+    Learning*, Eq. 10.45 to 10.47, writes u for z, has σ for the new content and resets before the product.
     """
 
     input_size: int

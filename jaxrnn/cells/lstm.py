@@ -52,7 +52,7 @@ class LSTM(Additive):
         run = unfold(cell, cell.init(jax.random.key(0)), jnp.ones((20, 65)))  # run.final.c: (256,)
 
     Source: Hochreiter and Schmidhuber (1997) with the forget gate of Gers et al. (2000); *Deep Learning*, Eq. 10.40
-    to 10.44, where the gates are called g, f, q and the state s.
+    to 10.44, calls the gates g, f, q and the state s, and has σ for the new content.
     """
 
     input_size: int

@@ -46,6 +46,7 @@ class Readout(Wrapped):
     output_size: int
 
     def __post_init__(self):
+        checks.cell(self, self.inner)
         checks.positive(self, output_size=self.output_size)
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> ReadoutParams:
@@ -94,6 +95,9 @@ class Supervised(Wrapped):
             `optax.softmax_cross_entropy_with_integer_labels`.
         target: shape and type of one step's y, without batch axes; default: one integer.
 
+    Raises:
+        TypeError: an input that is not a pair; targets that are not of `target`'s shape or kind of number.
+
     Example:
         net = Supervised(Readout(LSTM(8, 64), 27), optax.softmax_cross_entropy_with_integer_labels)
         L = unfold(net, params, (xs, ys)).outputs  # (time, *batch), nats
@@ -104,6 +108,11 @@ class Supervised(Wrapped):
     inner: Cell
     loss: Callable[[Outputs, jax.Array], jax.Array]
     target: jax.ShapeDtypeStruct = field(default_factory=lambda: jax.ShapeDtypeStruct((), jnp.int32))
+
+    def __post_init__(self):
+        checks.cell(self, self.inner)
+        if not callable(self.loss):
+            raise TypeError(f"Supervised: loss must be a function (o, y) -> L, got {self.loss!r}")
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> Params:
         return self.inner.init(key, dtype)
@@ -119,10 +128,19 @@ class Supervised(Wrapped):
         return state.cell
 
     def inner_input(self, x: tuple[Inputs, jax.Array]) -> Inputs:
+        if not isinstance(x, tuple) or len(x) != 2:
+            raise TypeError(f"Supervised: the input must be a pair (x, y), got {type(x).__name__}: pass (xs, ys)")
         return x[0]
 
     def extend(self, state: State, x: tuple[Inputs, jax.Array]) -> SupervisedState:
-        return SupervisedState(state, jnp.asarray(x[1]).astype(self.target.dtype))
+        y = jnp.asarray(x[1])
+        wrong_kind = jnp.issubdtype(y.dtype, jnp.integer) != jnp.issubdtype(self.target.dtype, jnp.integer)
+        if wrong_kind or y.shape[y.ndim - len(self.target.shape) :] != self.target.shape:
+            raise TypeError(
+                f"Supervised: targets must be {self.target.dtype} {self.target.shape} a step, got {y.dtype} {y.shape}: "
+                f"pass Supervised(inner, loss, target=jax.ShapeDtypeStruct(shape of one target, jnp.{y.dtype}))"
+            )
+        return SupervisedState(state, y.astype(self.target.dtype))
 
     def output(self, params: Params, state: SupervisedState) -> jax.Array:
         return self.loss(self.inner.output(params, state.cell), state.y)

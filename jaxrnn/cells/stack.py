@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from jaxrnn.cells import checks
 from jaxrnn.cells.base import Cell, Inputs, Outputs, Params, State
 
 
@@ -38,6 +39,8 @@ class Stack(Cell):
         object.__setattr__(self, "cells", tuple(self.cells))  # hashable, whatever sequence was given
         if not self.cells:
             raise ValueError("Stack: cells is empty; pass at least one cell")
+        for cell in self.cells:
+            checks.cell(self, cell)
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> tuple[Params, ...]:
         keys = jax.random.split(key, len(self.cells))

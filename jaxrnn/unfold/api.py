@@ -87,6 +87,7 @@ def unfold(
     Source: Goodfellow, Bengio, Courville, *Deep Learning* (2016), Sec. 10.1.
     """
     validate.recurrence(cell)
+    validate.choices(emit, method, adjoint, reverse, time_axis)
     time_axis = validate.axis_of_time(xs, time_axis)
     tau = validate.length_of_time(xs, steps, time_axis)
     xs = jax.tree.map(lambda a: jnp.moveaxis(jnp.asarray(a), time_axis, 0), xs)

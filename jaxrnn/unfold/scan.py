@@ -52,7 +52,12 @@ class Scan:
         """Values alone, and what is to be kept of them for the way back."""
         state, products, outputs = problem.step_shapes(operands)
         blocks = keep is not None and keep.every > 1
-        block = keep.every if keep is not None and blocks else sizes.emit_block(problem, operands) or problem.steps
+        block = problem.steps
+        if keep is not None and blocks:
+            block = keep.every
+        else:
+            for limit in (sizes.emit_block(problem, operands), sizes.drive_block(problem, operands)):
+                block = block if limit is None else min(block, limit)
         block = max(1, min(block, problem.steps))
         kept = None
         if keep is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from jaxrnn.cells.base import Gated
+from jaxrnn.cells.base import Driven, Gated
 from jaxrnn.unfold.problem import Keep, Operands, Problem, row_shapes
 
 CACHE = 1 << 19  # bytes of a block's working set on a CPU: half of a core's second-level cache
@@ -65,6 +65,14 @@ def drive_a_block(operands: Operands) -> bool:
     two.
     """
     return jax.default_backend() != "cpu" or (rows(operands.state) <= 2 and tree_bytes(operands.params) > CACHE)
+
+
+def drive_block(problem: Problem, operands: Operands) -> int | None:
+    """Steps whose drives are computed at once; None where each step computes its own."""
+    if not isinstance(problem.cell, Driven) or not drive_a_block(operands):
+        return None
+    drive = jax.eval_shape(problem.cell.drive, operands.params, problem.select(row_shapes(operands.xs)))
+    return max(8, working_set() // max(1, tree_bytes(drive)))
 
 
 def join_products(operands: Operands) -> bool:

@@ -24,6 +24,21 @@ def recurrence(cell: Any) -> None:
         raise TypeError(f"unfold: cell must be a Cell, got {cell!r}: {hint}")
 
 
+def choices(emit: Any, method: Any, adjoint: Any, reverse: Any, time_axis: Any) -> None:
+    """What is chosen is of the right kind."""
+    if emit is not None and not callable(emit):
+        raise TypeError(f"unfold: emit must be a function (cell, params, state), or None, got {emit!r}")
+    for name, value, example in (("method", method, "Scan()"), ("adjoint", adjoint, "BPTT()")):
+        if isinstance(value, type) or not hasattr(value, "run"):
+            raise TypeError(f"unfold: {name} must be an instance such as {example}, got {value!r}")
+    if not isinstance(reverse, bool | np.bool_):
+        raise TypeError(f"unfold: reverse must be True or False, got {reverse!r}")
+    try:
+        operator.index(time_axis)
+    except TypeError:
+        raise TypeError(f"unfold: time_axis must be a whole number, got {time_axis!r}") from None
+
+
 def axis_of_time(xs: Inputs, time_axis: int) -> int:
     """The axis of time, counted from the first: what is counted from the last is so of the leaf with most axes."""
     for leaf in jax.tree.leaves(xs):
@@ -70,7 +85,8 @@ def batch_shape(x: Inputs, lengths: Any, resets: Any) -> tuple[int, ...]:
     """The batch axes: of the inputs of the cell that runs first, time first; without inputs, of lengths or resets."""
     leaves = jax.tree.leaves(x)
     if leaves:
-        return tuple(leaves[0].shape[1:-1])
+        symbols = not jnp.issubdtype(leaves[0].dtype, jnp.inexact)  # one number each, without an axis of features
+        return tuple(leaves[0].shape[1:] if symbols else leaves[0].shape[1:-1])
     if lengths is not None:
         return tuple(jnp.shape(lengths))
     return tuple(jnp.shape(resets)[1:]) if resets is not None else ()
@@ -114,7 +130,7 @@ def parameters(cell: Cell, params: Params) -> None:
     """The parameters are like those that the cell makes, where it makes any."""
     try:
         expected = jax.eval_shape(lambda: cell.init(jax.random.key(0)))
-    except ValueError:  # a transition whose parameters the caller makes
+    except (ValueError, NotImplementedError, jax.errors.JAXTypeError):  # the caller makes them
         return
     same = jax.tree.structure(params) == jax.tree.structure(expected) and all(
         jnp.shape(a) == b.shape for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(expected), strict=True)
@@ -152,7 +168,7 @@ def first_state(cell: Cell, params: Params, state: State, batch: tuple[int, ...]
     state = jax.tree.map(jnp.asarray, state)
     try:
         expected = jax.eval_shape(lambda p: cell.initial_state(p, batch), params)
-    except ValueError:  # a transition that has no state of its own
+    except (ValueError, NotImplementedError):  # a cell that has no state of its own
         return state
     same = jax.tree.structure(state) == jax.tree.structure(expected) and all(
         a.shape == b.shape and a.dtype == b.dtype
