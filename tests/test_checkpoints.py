@@ -1,6 +1,7 @@
 """What is on disk: whole or not there, and nothing else than the model has."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,37 @@ def test_nothing_is_overwritten_unasked(params, tmp_path):
     assert not (run / "notes").exists()
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_an_interrupted_overwrite_leaves_the_old_run(params, tmp_path, monkeypatch, error):
+    run = create_run(tmp_path / "run", {"n": 1}, params)
+    renamed, rename = [], os.rename
+
+    def interrupted(source: Path, target: Path) -> None:
+        renamed.append(target)
+        if len(renamed) == 2:
+            raise error
+        rename(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", interrupted)
+        with pytest.raises(error):
+            create_run(run, {"n": 2}, params, overwrite=True)
+    assert renamed[1:] == [run, run]  # stopped once, then put back
+    assert load_configuration(run) == {"n": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_symbolic_link_stands_for_the_folder_behind_it(params, tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link").symlink_to("far")
+    for n in (1, 2):  # made, then overwritten
+        run = create_run(tmp_path / "link", {"n": n}, params, overwrite=True)
+        assert run == (tmp_path / "far").resolve()
+        assert load_configuration(run) == {"n": n}
+    assert (tmp_path / "link").is_symlink()
+    assert {p.name for p in tmp_path.iterdir()} == {"far", "link"}
+
+
 def test_overwrite_only_removes_run_folders(params, tmp_path):
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis").write_text("mine")
@@ -123,7 +155,12 @@ def test_load_configuration_refuses(params, tmp_path):
         load_configuration(tmp_path / "run")
     run = create_run(tmp_path / "run", {}, params)
     configuration: Path = run / "configuration.json"
-    for content, named in (("{", "not JSON"), ("[]", "must hold a JSON object"), (b"\xff", "not JSON")):
+    for content, named in (
+        ("{", "not JSON"),
+        ("[]", "must hold a JSON object"),
+        ("[" * 10**5, "not JSON"),
+        (b"\xff", "not JSON"),
+    ):
         write(configuration, content)
         with pytest.raises(ValueError, match=named):
             load_configuration(run)

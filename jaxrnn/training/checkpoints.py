@@ -1,5 +1,6 @@
 """Parameters and configurations on disk: safetensors and JSON, each file whole or not there at all."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -29,7 +30,8 @@ def write(path: str | os.PathLike, content: bytes | str) -> None:
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        with contextlib.suppress(FileNotFoundError):  # interrupted after it had its name
+            os.unlink(temporary)
         raise
 
 
@@ -97,22 +99,28 @@ def create_run(
         params: the parameters at the start.
         overwrite: whether a run folder that is there may be replaced.
 
+    Returns:
+        The folder's absolute path; where a symbolic link was given, that of the folder behind it.
+
     Raises:
         FileExistsError: something is there that must not be overwritten.
     """
-    folder = Path(folder)
     check_free(folder, overwrite=overwrite)
+    folder = Path(os.path.realpath(folder))
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    old = temporary / "old"
     try:
         save_parameters(temporary / PARAMETERS, params)
         write(temporary / CONFIGURATION, json.dumps(configuration, indent=2, ensure_ascii=False) + "\n")
         os.chmod(temporary, 0o755)
         if folder.exists() and any(folder.iterdir()):
-            os.rename(folder, temporary / "old")
+            os.rename(folder, old)
         os.rename(temporary, folder)
     except BaseException:
-        shutil.rmtree(temporary)
+        if old.exists():  # before anything is removed
+            os.rename(old, folder)
+        shutil.rmtree(temporary, ignore_errors=True)
         raise
     shutil.rmtree(folder / "old", ignore_errors=True)
     return folder
@@ -154,7 +162,7 @@ def load_configuration(folder: str | os.PathLike) -> dict[str, Any]:
     path = folder / CONFIGURATION
     try:
         configuration = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter: nested too deeply
         raise ValueError(f"{path}: not JSON: {error}") from None
     if not isinstance(configuration, dict):
         raise ValueError(f"{path}: must hold a JSON object, got {type(configuration).__name__}")
