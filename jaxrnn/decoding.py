@@ -12,6 +12,8 @@ from jax.core import Tracer
 
 from jaxrnn.cells.base import Cell, Params, State
 
+MOST = 2**31 - 1  # what an int32 holds: as good as no limit to top_k, and the most steps
+
 
 def restrict(logits: jax.Array, *, temperature: Any = 1.0, top_k: Any = None, top_p: Any = None) -> jax.Array:
     """The logits of the distribution that is sampled: sharpened, then cut to its likeliest symbols.
@@ -42,7 +44,7 @@ def restrict(logits: jax.Array, *, temperature: Any = 1.0, top_k: Any = None, to
         raise TypeError(f"restrict: logits must be floating-point (..., vocabulary), got {jax.typeof(logits)}")
     _check(temperature, top_k, top_p)
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-    temperature = jnp.asarray(temperature, logits.dtype)
+    temperature = jnp.asarray(_at_most(float(jnp.finfo(logits.dtype).max), temperature), logits.dtype)
     likeliest = _places(logits) == jnp.argmax(logits, axis=-1, keepdims=True)
     keep = likeliest | (temperature > 0)
     logits = logits / jnp.where(temperature > 0, temperature, 1)
@@ -55,7 +57,7 @@ def _likeliest(logits: jax.Array, top_k: Any, top_p: Any) -> jax.Array:
     """Which symbols top_k and top_p leave."""
     order = jnp.argsort(logits, axis=-1, descending=True, stable=True)
     ranked = jnp.take_along_axis(logits, order, axis=-1)
-    keep = jnp.ones(ranked.shape, bool) if top_k is None else _places(ranked) < top_k
+    keep = jnp.ones(ranked.shape, bool) if top_k is None else _places(ranked) < _at_most(MOST, top_k)
     if top_p is not None:
         p = jax.nn.softmax(jnp.where(keep, ranked, -jnp.inf), axis=-1)
         likelier = jnp.cumsum(p, axis=-1) - p
@@ -113,7 +115,7 @@ def generate(
         int32 `(steps, *batch)`; the prompt is not repeated.
 
     Raises:
-        ValueError: an empty prompt, `steps` below 1, keywords that `restrict` refuses.
+        ValueError: an empty prompt, `steps` below 1 or above 2³¹ - 1, keywords that `restrict` refuses.
         TypeError: a prompt that is not of integers.
     """
     prompt = jnp.asarray(prompt)
@@ -127,13 +129,15 @@ def generate(
         raise TypeError(f"generate: steps must be a whole number, got {steps!r}") from None
     if whole < 1:
         raise ValueError(f"generate: steps must be at least 1, got {steps!r}")
+    if whole > MOST:
+        raise ValueError(f"generate: steps must be at most {MOST}, got {steps!r}")
     _check(temperature, top_k, top_p)
     if state is None:
         state = cell.initial_state(params, prompt.shape[1:])
     # One type each, so that 1 and 1.0 are one program.
     choices = {
-        "temperature": jnp.asarray(temperature, jnp.float32),
-        "top_k": None if top_k is None else jnp.asarray(top_k, jnp.int32),
+        "temperature": jnp.asarray(_at_most(float(jnp.finfo(jnp.float32).max), temperature), jnp.float32),
+        "top_k": None if top_k is None else jnp.asarray(_at_most(MOST, top_k), jnp.int32),
         "top_p": None if top_p is None else jnp.asarray(top_p, jnp.float32),
     }
     return _generate(cell, whole, params, key, prompt.astype(jnp.int32), state, choices)
@@ -161,12 +165,18 @@ def _known(value: Any) -> bool:
     return value is not None and not isinstance(value, Tracer)
 
 
+def _at_most(most: Any, value: Any) -> Any:
+    """The value, or `most` where it is known to be larger: its type could not hold it."""
+    return most if _known(value) and value > most else value
+
+
 def _check(temperature: Any, top_k: Any, top_p: Any) -> None:
     """Raise for a choice that is known and makes no sense."""
     if _known(temperature) and not (math.isfinite(temperature) and temperature >= 0):
         raise ValueError(f"temperature must be a finite number of at least 0, got {temperature}: 0 is greedy, 1 plain")
     if _known(top_k):
-        if np.ndim(top_k) or not jnp.issubdtype(jnp.result_type(top_k), jnp.integer):
+        whole = isinstance(top_k, int) or (not np.ndim(top_k) and jnp.issubdtype(jnp.result_type(top_k), jnp.integer))
+        if isinstance(top_k, bool) or not whole:
             raise TypeError(f"top_k must be a whole number, got {top_k!r}")
         if top_k < 1:
             raise ValueError(f"top_k must be at least 1, got {top_k}: pass None for no limit")

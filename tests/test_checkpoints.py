@@ -181,3 +181,12 @@ def test_metrics_survive_a_line_cut_short(tmp_path):
     path.write_text("{\n" + whole)
     with pytest.raises(ValueError, match="line 1 is not JSON"):
         metrics.read(path)
+
+
+def test_metrics_that_are_not_finite_are_null_in_json(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    metrics.append(path, {"step": 1, "training_loss": float("nan"), "validation_loss": float("inf")})
+    assert json.loads(path.read_text()) == {"step": 1, "training_loss": None, "validation_loss": None}
+    (line,) = metrics.read(path)
+    assert line["step"] == 1
+    assert np.isnan(line["training_loss"])

@@ -47,6 +47,18 @@ def test_top_k_leaves_the_k_likeliest(k: int) -> None:
     np.testing.assert_array_equal(left(decoding.restrict(jnp.asarray(LOGITS), top_k=k)), expected)
 
 
+def test_values_that_no_array_holds_are_the_largest_that_one_does(key: jax.Array) -> None:
+    for k in (2**31, 10**30):
+        assert left(decoding.restrict(jnp.asarray(LOGITS), top_k=k)).all()
+    assert left(decoding.restrict(jnp.asarray(LOGITS, jnp.float32), temperature=1e300)).all()
+    even = decoding.generate(
+        CHAIN, jnp.asarray(LOGITS, jnp.float32), key, prompt=[2] * 2, steps=3, temperature=1e300, top_k=10**30
+    )
+    assert ((np.asarray(even) >= 0) & (np.asarray(even) < V)).all()
+    with pytest.raises(ValueError, match="steps must be at most 2147483647"):
+        decoding.generate(CHAIN, jnp.zeros((4, 4)), key, prompt=[0], steps=10**11)
+
+
 def nucleus(p: np.ndarray, least: float) -> np.ndarray:
     """The smallest set of likeliest symbols whose probability reaches `least`."""
     keep, total = np.zeros(len(p), bool), 0.0
