@@ -6,8 +6,10 @@ import hashlib
 import io
 import json
 import math
+import os
 import signal
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -16,22 +18,14 @@ from typing import Any, NoReturn
 
 import jax
 
-from jaxrnn import GRU, LSTM, Elman, Stack, __version__
+from jaxrnn import __version__
 from jaxrnn.data import Alphabet, chunks, padded_chunks, read_text, shakespeare, split
-from jaxrnn.models.language import LanguageModel, LanguageModelParams
-from jaxrnn.training import (
-    Fit,
-    compile_evaluation,
-    create_run,
-    fit,
-    load_configuration,
-    load_parameters,
-    make_optimizer,
-    use_all_cores,
-)
-from jaxrnn.training.checkpoints import CONFIGURATION, PARAMETERS, check_free, write
+from jaxrnn.models.language import LanguageModel
+from jaxrnn.runs import CELLS, LARGEST, build_model, load_run
+from jaxrnn.training import Fit, compile_evaluation, create_run, fit, make_optimizer, use_all_cores
+from jaxrnn.training.checkpoints import check_free, write
+from jaxrnn.training.metrics import finite
 
-CELLS = {"elman": Elman, "lstm": LSTM, "gru": GRU}
 HELD_OUT = 0.1
 EVALUATION = {"batch": 32, "seq_len": 128}  # how a text to evaluate is cut: streams side by side, steps of a chunk
 
@@ -61,16 +55,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command with these arguments (default: those of the process).
 
     Raises:
-        SystemExit: 2 for input that cannot be used, with one line on standard error; 1 where training failed; 128 + n
-            where signal n ended it.
+        SystemExit: 2 for input that cannot be used, with one line on standard error; 1 where training failed, or memory
+            or the disk did not suffice; 128 + n where signal n ended it.
     """
     options = make_parser().parse_args(argv)
     use_all_cores()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a character shows "?"
     try:
         options.run(options)
+        sys.stdout.flush()
     except BadInputError as error:
         one_line = " ".join(str(error).split())
         sys.exit(_fail(2, f"jaxrnn {options.command}: error: {one_line}"))
+    except BrokenPipeError:  # whoever read the output wants no more of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still has to flush
+        sys.exit(128 + 13)  # SIGPIPE, which not every system has
+    except (OSError, MemoryError, jax.errors.JaxRuntimeError) as error:
+        one_line = textwrap.shorten(str(error) or type(error).__name__, 300)
+        sys.exit(_fail(1, f"jaxrnn {options.command}: failed: {one_line}"))
     except KeyboardInterrupt:
         sys.exit(_fail(128 + signal.SIGINT, f"jaxrnn {options.command}: interrupted"))
 
@@ -84,12 +87,24 @@ def _fail(code: int, message: str) -> int:
     return code
 
 
+REFUSALS = (
+    ValueError,
+    TypeError,
+    OSError,
+    OverflowError,
+    RecursionError,
+    NotImplementedError,
+    MemoryError,
+    jax.errors.JaxRuntimeError,  # not enough memory, mostly
+)
+
+
 def checked(make: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
     """Call a function that checks what the user gave; what it refuses is bad input."""
     try:
         return make(*args, **keywords)
-    except (ValueError, TypeError, OSError, jax.errors.JaxRuntimeError) as error:  # the last: not enough memory
-        raise BadInputError(str(error)) from error
+    except REFUSALS as error:
+        raise BadInputError(str(error) or type(error).__name__) from error
 
 
 def run_train(options: argparse.Namespace) -> None:
@@ -99,12 +114,20 @@ def run_train(options: argparse.Namespace) -> None:
     alphabet = Alphabet.from_text(text)
     training, held_out = checked(split, text, options.held_out)
     pieces = checked(chunks, alphabet.encode(training), options.batch, options.seq_len)
+    if len(held_out) < 2:
+        raise BadInputError(
+            f"--held-out {options.held_out} leaves {len(held_out)} character to validate on, and it takes at least 2: "
+            "pass a larger part, or a longer text"
+        )
     to_evaluate = checked(padded_chunks, alphabet.encode(held_out), **EVALUATION)
     choices = {name: getattr(options, name) for name in ("cell", "layers", "hidden", "embedding", "dropout")}
     model = checked(build_model, choices, alphabet)
     folder = Path(options.out or time.strftime("runs/%Y-%m-%d_%H-%M-%S"))
     checked(check_free, folder, overwrite=options.overwrite)
 
+    optimizer = checked(
+        make_optimizer, options.learning_rate, options.steps, clip=options.clip, weight_decay=options.weight_decay
+    )
     key_params, key_training, key_sample = jax.random.split(jax.random.key(options.seed), 3)
     params = checked(lambda: jax.block_until_ready(model.init(key_params)))
     configuration = {
@@ -121,7 +144,6 @@ def run_train(options: argparse.Namespace) -> None:
         },
         "versions": {"jaxrnn": __version__, "jax": jax.__version__, "optax": version("optax")},
     }
-    checked(create_run, folder, configuration, params, overwrite=options.overwrite)
     say(
         options,
         f"{len(training):,} characters to train on, {len(held_out):,} held out; {len(alphabet)} symbols; "
@@ -130,63 +152,33 @@ def run_train(options: argparse.Namespace) -> None:
 
     state = model.initial_state(params, (EVALUATION["batch"],))
     evaluate, evaluation_seconds = compile_evaluation(model.loss, params, state, to_evaluate)
+    made = checked(create_run, folder, configuration, params, overwrite=options.overwrite)
     result = fit(
         model.loss,
         params,
         model.initial_state(params, (options.batch,)),
         pieces,
-        optimizer=make_optimizer(
-            options.learning_rate, options.steps, clip=options.clip, weight_decay=options.weight_decay
-        ),
+        optimizer=optimizer,
         steps=options.steps,
         evaluate=evaluate,
         evaluate_every=options.eval_every,
         key=key_training,
-        folder=folder,
+        folder=made,
         progress=not options.quiet,
     )
     compile_seconds = result.compile_seconds + evaluation_seconds
-    sample(model, alphabet, result.params, key_sample, folder)
-    draw_curves(result, folder)
+    sample(model, alphabet, result.params, key_sample, made)
+    draw_curves(result, made)
     summary = summarize(result, compile_seconds, time.perf_counter() - began, folder)
-    write(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+    write(made / "summary.json", json.dumps(finite(summary), indent=2, allow_nan=False) + "\n")
     table = as_table(summary)
-    write(folder / "summary.txt", table)
+    write(made / "summary.txt", table)
     print(table, end="")
     after = f"after {result.steps} of {options.steps} steps; {folder} holds the best parameters so far"
     if result.diverged:
         sys.exit(_fail(1, f"jaxrnn train: the loss was no longer finite {after}: try a smaller --learning-rate"))
     if result.interrupted is not None:
         sys.exit(_fail(128 + result.interrupted, f"jaxrnn train: interrupted {after}"))
-
-
-def build_model(choices: dict[str, Any], alphabet: Alphabet) -> LanguageModel:
-    """The language model of a configuration."""
-    embedding, hidden = choices["embedding"], choices["hidden"]
-    cells = [CELLS[choices["cell"]](hidden if k else embedding, hidden) for k in range(choices["layers"])]
-    cell = cells[0] if len(cells) == 1 else Stack(cells)
-    return LanguageModel(len(alphabet), embedding, cell, choices["dropout"])
-
-
-def load_run(folder: str | Path) -> tuple[LanguageModel, Alphabet, LanguageModelParams]:
-    """The model, the alphabet and the best parameters of a run folder.
-
-    Raises:
-        FileNotFoundError: no such folder, or one that is not whole.
-        ValueError: files that are not what they should be, or do not belong together.
-
-    Example:
-        model, alphabet, params = load_run("runs/shakespeare")
-    """
-    configuration = load_configuration(folder)
-    try:
-        alphabet = Alphabet(**configuration["alphabet"])
-        model = build_model(configuration["model"], alphabet)
-    except (KeyError, TypeError, ValueError) as error:
-        what = f"there is no {error}" if isinstance(error, KeyError) else error
-        raise ValueError(f"{Path(folder) / CONFIGURATION}: not the configuration of a model: {what}") from None
-    like = jax.eval_shape(model.init, jax.random.key(0))
-    return model, alphabet, load_parameters(Path(folder) / PARAMETERS, like)
 
 
 def say(options: argparse.Namespace, message: str) -> None:
@@ -267,7 +259,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
     print(as_table({"bits per character": nats / math.log(2), "characters": len(text)}), end="")
 
 
-def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+def whole(least: int, most: int = 1_000_000) -> Callable[[str], int]:
     """Reads a whole number from `least` to `most`."""
 
     def read(given: str) -> int:
@@ -275,24 +267,28 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
             value = int(given)
         except ValueError:
             value = least - 1
-        if value < least or (most is not None and value > most):
-            bound = f"of at least {least}" if most is None else f"from {least} to {most}"
-            raise argparse.ArgumentTypeError(f"must be a whole number {bound}, got {given!r}")
+        if value < least or value > most:
+            raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {most}, got {given!r}")
         return value
 
     return read
 
 
+MOST = 1e38  # float32 ends soon after
+
+
 def number(test: Callable[[float], bool], bounds: str) -> Callable[[str], float]:
-    """Reads a finite number that passes the test."""
+    """Reads a number that passes the test, and that a float32 holds."""
 
     def read(given: str) -> float:
         try:
             value = float(given)
         except ValueError:
             value = math.nan
-        if not (math.isfinite(value) and test(value)):
+        if math.isnan(value) or not test(value):
             raise argparse.ArgumentTypeError(f"must be a number {bounds}, got {given!r}")
+        if value > MOST:
+            raise argparse.ArgumentTypeError(f"must be at most {MOST:g}, got {given!r}")
         return value
 
     return read
@@ -328,7 +324,7 @@ def add_train(commands: Any) -> None:
             default = keywords.setdefault("default", DEFAULTS.get(name.lstrip("-").replace("-", "_")))
             shown = "" if default is None or keywords.get("action") else f" (default: {default})"
             if not keywords.get("action"):
-                keywords.setdefault("metavar", "N" if keywords.get("type") is positive else "X")
+                keywords.setdefault("metavar", "X")
             arguments.add_argument(name, help=help + shown, **keywords)
 
         return add
@@ -339,20 +335,20 @@ def add_train(commands: Any) -> None:
     add("--held-out", "the part of the text, at its end, to validate on", type=unit, default=HELD_OUT)
     add = group("model")
     add("--cell", "elman, lstm or gru", choices=list(CELLS), metavar="CELL")
-    add("--layers", "recurrent layers, one above the other", type=positive)
-    add("--hidden", "units of each layer", type=positive)
-    add("--embedding", "entries of a character's embedding", type=positive)
+    add("--layers", "recurrent layers, one above the other", type=whole(1, LARGEST["layers"]), metavar="N")
+    add("--hidden", "units of each layer", type=whole(1, LARGEST["hidden"]), metavar="N")
+    add("--embedding", "entries of a character's embedding", type=whole(1, LARGEST["embedding"]), metavar="N")
     part = number(lambda v: 0 <= v < 1, "of at least 0 and below 1")
     add("--dropout", "probability of dropout between layers", type=part)
     add = group("training")
-    add("--steps", "steps of training, each on one chunk of every stream", type=positive)
-    add("--batch", "streams of text read side by side", type=positive)
-    add("--seq-len", "characters in a chunk, over which gradients reach back", type=positive)
+    add("--steps", "steps of training, each on one chunk of every stream", type=whole(1, 10**9), metavar="N")
+    add("--batch", "streams of text read side by side", type=positive, metavar="N")
+    add("--seq-len", "characters in a chunk, over which gradients reach back", type=positive, metavar="N")
     add("--learning-rate", "the largest learning rate; it warms up, then falls along a cosine", type=above_zero)
     add("--clip", "the largest norm of the gradient", type=above_zero, default=1.0)
     not_negative = number(lambda v: v >= 0, "of at least 0")
     add("--weight-decay", "decoupled weight decay", type=not_negative, default=0.0)
-    add("--eval-every", "steps between evaluations (default: a tenth of the steps)", type=positive)
+    add("--eval-every", "steps between evaluations (default: a tenth of the steps)", type=whole(1, 10**9), metavar="N")
     add("--seed", "seed of all that is random", type=whole(0, 2**32 - 1), metavar="N")
     add = group("output")
     add("--out", "the run folder to make (default: runs/DATE_TIME)", metavar="FOLDER")
@@ -371,7 +367,7 @@ def add_generate(commands: Any) -> None:
     parser.add_argument("folder", metavar="RUN", help="a run folder made by jaxrnn train")
     add = parser.add_argument
     add("--prompt", default="\n", metavar="TEXT", help="what the model reads first (default: a line break)")
-    add("--length", type=whole(1), default=500, metavar="N", help="characters to write (default: %(default)s)")
+    add("--length", type=whole(1, 10**7), default=500, metavar="N", help="characters to write (default: %(default)s)")
     at_least_zero = number(lambda v: v >= 0, "of at least 0")
     add(
         "--temperature",
@@ -380,7 +376,7 @@ def add_generate(commands: Any) -> None:
         metavar="X",
         help="0: always the likeliest character; 1: as the model says (default: %(default)s)",
     )
-    add("--top-k", type=whole(1), metavar="N", help="only the N likeliest characters may come")
+    add("--top-k", type=whole(1, sys.maxsize), metavar="N", help="only the N likeliest characters may come")
     probability = number(lambda v: 0 < v <= 1, "above 0 and at most 1")
     add(
         "--top-p",

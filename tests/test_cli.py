@@ -1,6 +1,8 @@
 """The command, as a person uses and misuses it."""
 
+import io
 import json
+import math
 import os
 import re
 import shutil
@@ -16,7 +18,8 @@ import pytest
 
 from jaxrnn import __version__
 from jaxrnn.cli import DEFAULTS, main, make_parser
-from jaxrnn.data import split
+from jaxrnn.data import Alphabet, split
+from jaxrnn.runs import load_run
 from jaxrnn.training import load_configuration
 from jaxrnn.training.checkpoints import write
 
@@ -95,6 +98,47 @@ def test_generate_takes_its_choices(run, capsys):
     assert texts[0] == texts[1] == texts[2]
 
 
+def test_more_than_all_characters_may_come(run, capsys):
+    main(["generate", str(run), "--prompt", "India", "--length", "30", "--top-k", "99999999999"])
+    assert len(capsys.readouterr().out) == len("India") + 30 + 1
+
+
+def test_characters_that_the_output_cannot_hold(run, monkeypatch):
+    model, alphabet, params = load_run(run)
+    alphabet = Alphabet(alphabet.symbols.replace("I", "é"))
+    monkeypatch.setattr("jaxrnn.cli.load_run", lambda folder: (model, alphabet, params))
+    output = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(output, encoding="ascii"))
+    main(["generate", str(run), "--prompt", "éndia", "--length", "30"])
+    assert output.getvalue().startswith(b"?ndia")
+
+
+def test_output_that_nobody_reads(run, monkeypatch, capsys):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as unread, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", unread)
+        with pytest.raises(SystemExit) as stopped:
+            main(["generate", str(run), "--prompt", "India", "--length", "30"])
+    assert stopped.value.code == 128 + 13
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError("the disk\nis full")])
+def test_what_fails_on_the_way_is_one_line(error, text, tmp_path, monkeypatch, capsys):
+    def fail(*args: Any, **keywords: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("jaxrnn.cli.compile_evaluation", fail)
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "--text", str(text), "--out", str(tmp_path / "run"), *TINY])
+    assert stopped.value.code == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("jaxrnn train: failed: ")
+    assert shown.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -105,13 +149,20 @@ def test_generate_takes_its_choices(run, capsys):
         *((["train", f"--{name}", "0"], f"--{name}") for name in ("hidden", "layers", "embedding", "steps", "batch")),
         *((["train", f"--{name}", "-3"], "-3") for name in ("hidden", "seq-len", "eval-every", "seed")),
         (["train", "--hidden", "many"], "many"),
+        *(
+            (["train", f"--{name}", "9" * 20], f"--{name}")
+            for name in ("steps", "hidden", "layers", "batch", "seq-len")
+        ),
+        (["train", "--learning-rate", "1e300"], "at most 1e+38"),
         (["train", "--learning-rate", "nan"], "nan"),
         (["train", "--learning-rate", "-0.1"], "-0.1"),
         (["train", "--dropout", "1"], "--dropout"),
         (["train", "--held-out", "1"], "--held-out"),
         (["generate"], "RUN"),
         (["generate", "run", "--length", "0"], "--length"),
+        (["generate", "run", "--length", "99999999999"], "--length"),
         (["generate", "run", "--temperature", "-1"], "--temperature"),
+        (["generate", "run", "--temperature", "1e300"], "--temperature"),
         (["generate", "run", "--top-k", "0"], "--top-k"),
         (["generate", "run", "--top-p", "1.5"], "--top-p"),
         (["evaluate", "run"], "--text"),
@@ -135,6 +186,12 @@ def test_texts_that_cannot_be_used(content, named, tmp_path, capsys):
     if content is not None:
         path.write_bytes(content)
     assert named in refused(capsys, "train", "--text", path, "--out", tmp_path / "run", *TINY)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_held_out_part_that_is_too_short(text, tmp_path, capsys):
+    error = refused(capsys, "train", "--text", text, "--out", tmp_path / "run", "--held-out", "0.0016", *TINY)
+    assert "--held-out 0.0016 leaves 1 character" in error
     assert not (tmp_path / "run").exists()
 
 
@@ -186,9 +243,11 @@ def test_run_folders_that_are_not_whole(run, tmp_path, capsys):
     changes = [
         ({"hidden": 9}, "the model has"),
         ({"layers": 2}, "other arrays than the model has"),
-        ({"hidden": -1}, "must be at least 1"),
+        ({"hidden": -1}, "from 1 to"),
+        ({"hidden": 10**30}, "from 1 to"),
+        ({"layers": 10**9}, "from 1 to"),
         ({"layers": 0}, "configuration.json"),
-        ({"cell": "conv"}, "conv"),
+        ({"cell": "conv"}, "must be one of elman, lstm, gru, got 'conv'"),
         ({"hidden": "8"}, "whole number"),
         (None, "configuration.json"),
     ]
@@ -207,6 +266,8 @@ def test_diverging_is_said_and_leaves_a_run_to_use(text, tmp_path, capsys):
         main(["train", *arguments, *TINY])
     assert stopped.value.code == 1
     assert "smaller --learning-rate" in capsys.readouterr().err
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text(), parse_constant=pytest.fail)
+    assert summary["validation bits per character"] is None or math.isfinite(summary["validation bits per character"])
     main(["generate", str(tmp_path / "run"), "--length", "5"])
 
 
