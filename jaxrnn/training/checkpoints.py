@@ -70,7 +70,7 @@ def load_parameters(path: str | os.PathLike, like: Any) -> Any:
         raise ValueError(f"{path}: not a whole safetensors file ({error})") from None
     expected = dict(zip(names(like), jax.tree.leaves(like), strict=True))
     if found.keys() != expected.keys():
-        missing, extra = (", ".join(sorted(s)) or "none" for s in (expected.keys() - found, found.keys() - expected))
+        missing, extra = (_listed(s) for s in (expected.keys() - found, found.keys() - expected))
         raise ValueError(f"{path}: other arrays than the model has: missing {missing}; not expected {extra}")
     arrays = []
     for name, want in expected.items():
@@ -79,6 +79,11 @@ def load_parameters(path: str | os.PathLike, like: Any) -> Any:
             raise ValueError(f"{path}: {name} is {kind}{list(shape)}, the model has {want.dtype}{list(want.shape)}")
         arrays.append(jnp.asarray(np.frombuffer(found[name]["data"], want.dtype).reshape(shape)))
     return jax.tree.unflatten(jax.tree.structure(like), arrays)
+
+
+def _listed(names: set[str], most: int = 10) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(sorted(names)[:most]) or "none") + more
 
 
 def _type_name(short: str) -> str:
