@@ -12,6 +12,7 @@ from jaxrnn.cells.closure import close
 from jaxrnn.cells.stack import Stack
 from jaxrnn.unfold import validate
 from jaxrnn.unfold.adjoints.bptt import BPTT
+from jaxrnn.unfold.adjoints.reverse_only import FORWARD_MODE
 from jaxrnn.unfold.problem import Operands, Problem, Trajectory, row_shapes, where
 from jaxrnn.unfold.scan import Scan
 
@@ -106,7 +107,12 @@ def unfold(
         validate.outputs_have_batch(given, lengths.shape)
     # What holds no function cannot change its meaning between calls: it is compiled once, also without a jit around it.
     run = _compiled if emit in (None, _output, states) and not _holds_functions(cell) else _run
-    trajectory = run(cell, emit, tau, reverse, method, adjoint, params, state, xs, lengths, resets)
+    try:
+        trajectory = run(cell, emit, tau, reverse, method, adjoint, params, state, xs, lengths, resets)
+    except TypeError as error:
+        if "custom_vjp" in str(error):  # JAX's own words for it, where vmap comes between (jax.jacfwd)
+            raise TypeError(FORWARD_MODE) from error
+        raise
     validate.outputs_have_axis(trajectory.outputs, time_axis)
     outputs = jax.tree.map(lambda a: jnp.moveaxis(a, 0, time_axis), trajectory.outputs)
     return Unfolding(outputs, trajectory.final, trajectory.info)

@@ -30,7 +30,7 @@ def choices(emit: Any, method: Any, adjoint: Any, reverse: Any, time_axis: Any) 
         raise TypeError(f"unfold: emit must be a function (cell, params, state), or None, got {emit!r}")
     for name, value, example in (("method", method, "Scan()"), ("adjoint", adjoint, "BPTT()")):
         if isinstance(value, type) or not hasattr(value, "run"):
-            raise TypeError(f"unfold: {name} must be an instance such as {example}, got {value!r}")
+            raise TypeError(f"unfold: {name} must be an instance, got {value!r}: pass {name}={example}")
     if not isinstance(reverse, bool | np.bool_):
         raise TypeError(f"unfold: reverse must be True or False, got {reverse!r}")
     try:

@@ -7,7 +7,7 @@ from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-MESSAGE = (
+FORWARD_MODE = (
     "unfold with a blocked adjoint has no forward-mode derivative (jax.jvp, jax.linearize, jax.jacfwd): "
     "pass adjoint=Autodiff() to unfold"
 )
@@ -16,7 +16,7 @@ _tangent = Primitive("unfold_tangent")
 
 
 def _refuse(*_: Any, **__: Any) -> Any:
-    raise TypeError(MESSAGE)
+    raise TypeError(FORWARD_MODE)
 
 
 # Linear: reverse mode only ever transposes it, which is the identity; forward mode has to evaluate it.
