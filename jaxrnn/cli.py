@@ -40,6 +40,7 @@ DEFAULTS = {
     "batch": 32,
     "seq_len": 64,
     "learning_rate": 8e-3,
+    "weight_decay": 0.1,
     "seed": 0,
 }
 
@@ -347,7 +348,7 @@ def add_train(commands: Any) -> None:
     add("--learning-rate", "the largest learning rate; it warms up, then falls along a cosine", type=above_zero)
     add("--clip", "the largest norm of the gradient", type=above_zero, default=1.0)
     not_negative = number(lambda v: v >= 0, "of at least 0")
-    add("--weight-decay", "decoupled weight decay", type=not_negative, default=0.0)
+    add("--weight-decay", "decoupled weight decay", type=not_negative)
     add("--eval-every", "steps between evaluations (default: a tenth of the steps)", type=whole(1, 10**9), metavar="N")
     add("--seed", "seed of all that is random", type=whole(0, 2**32 - 1), metavar="N")
     add = group("output")
