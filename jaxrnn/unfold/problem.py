@@ -138,7 +138,12 @@ def take_block(tree: Any, start: jax.Array | int, size: int) -> Any:
 
 def put_block(buffer: Any, block: Any, start: jax.Array | int) -> Any:
     """The buffer with its rows from `start` on replaced by those of `block`."""
-    return jax.tree.map(lambda a, b: lax.dynamic_update_slice_in_dim(a, b, start, 0), buffer, block)
+
+    def put(a: jax.Array, b: jax.Array) -> jax.Array:
+        whole = a.shape[0] == b.shape[0]  # then the block is the buffer, and no copy is made
+        return b.astype(a.dtype) if whole else lax.dynamic_update_slice_in_dim(a, b, start, 0)
+
+    return jax.tree.map(put, buffer, block)
 
 
 def row_shapes(tree: Any) -> Any:
