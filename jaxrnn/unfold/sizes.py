@@ -103,7 +103,7 @@ def widest(jaxpr: Any) -> int:
     largest = tree_bytes([v.aval for v in jaxpr.outvars])
     for equation in jaxpr.eqns:
         largest = max(largest, tree_bytes([v.aval for v in equation.outvars]))
-        for inner in equation.params.values():
+        for inner in jax.tree.leaves(list(equation.params.values())):  # branches come as tuples
             if hasattr(inner, "jaxpr"):
                 largest = max(largest, widest(inner.jaxpr))
     return largest

@@ -40,8 +40,8 @@ class BPTT:
     gradient of a recurrent matrix is one matrix product a block.
 
     Args:
-        block: steps in a block; None chooses from the sizes: every state if they are few or small beside the outputs,
-            else about √τ steps a block.
+        block: steps in a block; None chooses from the sizes: for a `Gated` cell every state, and its recurrent
+            products, where these are small or not large beside the outputs; else about √τ steps a block.
 
     Raises:
         ValueError: `block` below 1.
