@@ -121,7 +121,7 @@ class Tied(Gated):
     def recurrent(self, params: TiedParams) -> dict[str, jax.Array]:
         return {"symmetric": params.W + params.W.T, "plain": params.W}
 
-    def hidden(self, state: TiedState) -> jax.Array:
+    def hidden(self, params: TiedParams, state: TiedState) -> jax.Array:
         return state.h
 
     def activate(self, params: TiedParams, state: TiedState, u: jax.Array, a: dict[str, jax.Array]) -> TiedState:

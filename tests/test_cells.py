@@ -50,7 +50,7 @@ def test_traits_say_what_a_step_does(entry: grid.Entry) -> None:
         grid.close(cell.advance(params, state, u), expected, 1e-6, 1e-6)
         grid.close(jax.tree.map(lambda a: a[0], cell.drive(params, xs)), u, 1e-6, 1e-6)
     if isinstance(cell, Gated):
-        a = jax.tree.map(lambda W: cell.hidden(state) @ W, cell.recurrent(params))
+        a = jax.tree.map(lambda W: cell.hidden(params, state) @ W, cell.recurrent(params))
         grid.close(cell.activate(params, state, cell.drive(params, x), a), expected, 1e-6, 1e-6)
     if isinstance(cell, Linear):
         a, b = cell.coefficients(params, x)

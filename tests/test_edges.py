@@ -70,7 +70,7 @@ class Squashed(Gated):
     def recurrent(self, params: Any) -> Any:
         return params
 
-    def hidden(self, state: Any) -> jax.Array:
+    def hidden(self, params: Any, state: Any) -> jax.Array:
         return jnp.tanh(state)
 
     def activate(self, params: Any, state: Any, u: Any, a: Any) -> Any:

@@ -26,7 +26,7 @@ ORDER = {
     "advance": ["params", "state", "u"],
     "recurrent": ["params"],
     "recur": ["params", "state"],
-    "hidden": ["state"],
+    "hidden": ["params", "state"],
     "activate": ["params", "state", "u", "a"],
     "weights": ["params"],
     "gate": ["params", "state", "z"],

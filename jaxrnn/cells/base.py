@@ -76,8 +76,11 @@ class Gated(Driven):
         """The recurrent matrices: a pytree of arrays `(hidden, n)`, one for each gate."""
 
     @abc.abstractmethod
-    def hidden(self, state: State) -> jax.Array:
-        """The part h of the state that the recurrent matrices multiply, `(*batch, hidden)`."""
+    def hidden(self, params: Params, state: State) -> jax.Array:
+        """The part h of the state that the recurrent matrices multiply, `(*batch, hidden)`.
+
+        Params are constants here: no gradient reaches them by this way.
+        """
 
     @abc.abstractmethod
     def activate(self, params: Params, state: State, u: Any, a: Any) -> State:
@@ -85,7 +88,7 @@ class Gated(Driven):
 
     def recur(self, params: Params, state: State) -> Any:
         """a(t) = h(t-1) @ W, for each recurrent matrix."""
-        h = self.hidden(state)
+        h = self.hidden(params, state)
         return jax.tree.map(lambda W: h @ W, self.recurrent(params))
 
     def advance(self, params: Params, state: State, u: Any) -> State:

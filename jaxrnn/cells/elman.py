@@ -67,7 +67,7 @@ class Elman(Additive):
     def weights(self, params: ElmanParams) -> Weights:
         return Weights(params.U, params.W, params.b)
 
-    def hidden(self, state: ElmanState) -> jax.Array:
+    def hidden(self, params: ElmanParams, state: ElmanState) -> jax.Array:
         return state.h
 
     def gate(self, params: ElmanParams, state: ElmanState, z: jax.Array) -> ElmanState:

@@ -77,7 +77,7 @@ class GRU(Gated):
     def recurrent(self, params: GRUParams) -> jax.Array:
         return params.W
 
-    def hidden(self, state: GRUState) -> jax.Array:
+    def hidden(self, params: GRUParams, state: GRUState) -> jax.Array:
         return state.h
 
     def activate(self, params: GRUParams, state: GRUState, u: jax.Array, a: jax.Array) -> GRUState:

@@ -71,7 +71,7 @@ class LSTM(Additive):
     def weights(self, params: LSTMParams) -> Weights:
         return Weights(params.U, params.W, params.b)
 
-    def hidden(self, state: LSTMState) -> jax.Array:
+    def hidden(self, params: LSTMParams, state: LSTMState) -> jax.Array:
         return state.h
 
     def gate(self, params: LSTMParams, state: LSTMState, z: jax.Array) -> LSTMState:

@@ -136,7 +136,7 @@ def _advance(cell: Cell, operands: Operands, driven: bool, products: bool) -> Ca
                 z = (item if driven else cell.drive(params, item)) + cell.recur(params, state)
             else:
                 checks.features(cell, item, U.shape[0])
-                z = affine(jnp.concatenate([item, cell.hidden(state)], axis=-1), joined, b)
+                z = affine(jnp.concatenate([item, cell.hidden(params, state)], axis=-1), joined, b)
             return cell.gate(params, state, z), z if products else None
 
         return additive

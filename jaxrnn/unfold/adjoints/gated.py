@@ -49,8 +49,11 @@ class GatedPullback:
     def _drive(self, params: Params, x: Inputs) -> Any:
         return self.cell.drive(params, self.problem.select(x))
 
+    def _hidden(self, state: State) -> jax.Array:
+        return self.cell.hidden(self.operands.params, state)
+
     def _recur(self, state: State) -> Any:
-        h = self.cell.hidden(state)
+        h = self._hidden(state)
         return jax.tree.map(lambda W: h @ W, self.matrices)
 
     def start(self) -> Sums:
@@ -88,7 +91,7 @@ class GatedPullback:
         lam, of_activate, of_initial, of_read = self._step_back(sums, lam, (entered, *read), of_after, flags)
         of_u, of_a = of_read[0], of_read[-1]
         of_drive, of_driven = pull_drive(of_u)
-        h = _rows(self.cell.hidden(entered)).T
+        h = _rows(self._hidden(entered)).T
         of_matrices = [
             jnp.matmul(h, _rows(d), preferred_element_type=total.dtype)
             for d, total in zip(of_a, sums.recurrent, strict=True)
@@ -125,7 +128,7 @@ class GatedPullback:
         """λ(t) = ∂L/∂s(t) + (∂f/∂s(t))ᵀ λ(t+1) through a block, and the gradients of what each step reads beside s."""
 
         def linearize(*at: Any) -> Any:
-            return vjp(self.activate.function, self.activate.arrays, *at)[1], vjp(self.cell.hidden, at[0])[1]
+            return vjp(self.activate.function, self.activate.arrays, *at)[1], vjp(self._hidden, at[0])[1]
 
         pullbacks = jax.vmap(linearize)(*at)
 
