@@ -31,7 +31,7 @@ from jaxrnn.cells import (
 from jaxrnn.unfold import BPTT, Autodiff, Scan, TruncatedBPTT, Unfolding, states, unfold
 
 if TYPE_CHECKING:
-    from jaxrnn import data, decoding, losses, models, plotting, training
+    from jaxrnn import data, decoding, interop, losses, models, plotting, training
 
 __version__ = "0.1.0"
 
@@ -65,6 +65,7 @@ __all__ = [
     "Wrapped",
     "data",
     "decoding",
+    "interop",
     "losses",
     "models",
     "plotting",
@@ -74,7 +75,7 @@ __all__ = [
     "unfold",
 ]
 
-_ON_USE = {"data", "decoding", "losses", "models", "plotting", "training"}
+_ON_USE = {"data", "decoding", "interop", "losses", "models", "plotting", "training"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,18 @@
+"""Weights of other frameworks, in and out: `from_NAME(source) -> (layer, params)`, `to_NAME(layer, params)`."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxrnn.interop import arrays
+
+__all__ = ["arrays"]
+
+_ON_USE = {"arrays"}
+
+
+def __getattr__(name: str) -> Any:
+    # Nobody waits for a framework, or needs to have it, who does not use it.
+    if name in _ON_USE:
+        return importlib.import_module(f"jaxrnn.interop.{name}")
+    raise AttributeError(f"module 'jaxrnn.interop' has no attribute {name!r}")
