@@ -19,6 +19,9 @@ from jaxrnn import (
     Elman,
     Gated,
     Linear,
+    OriginalGRU,
+    PeepholeLSTM,
+    ProjectedLSTM,
     Readout,
     Scan,
     Stack,
@@ -26,7 +29,7 @@ from jaxrnn import (
     TruncatedBPTT,
     transition,
 )
-from tests import oracles
+from tests import oracles, oracles_cells
 
 T = 7  # steps: blocks of 3 and of 4 do not divide them
 D = 2  # entries of x(t)
@@ -261,6 +264,9 @@ CELLS = (
     Entry("driven", Leaky(D, 3), LEAKY),
     Entry("gated", Tied(D, 3), TIED),
     Entry("linear", Diagonal(D, 3), DIAGONAL),
+    Entry("peephole_lstm", PeepholeLSTM(D, 3), oracles_cells.PEEPHOLE_LSTM),
+    Entry("projected_lstm", ProjectedLSTM(D, 3, 2), oracles_cells.PROJECTED_LSTM),
+    Entry("original_gru", OriginalGRU(D, 3), oracles_cells.ORIGINAL_GRU),
 )
 NAMES = [entry.name for entry in CELLS]
 # One cell of each way through the package, for the laws that compile the largest programs; the oracle runs over all.

@@ -16,13 +16,37 @@ from jaxrnn import (
     Elman,
     Gated,
     Linear,
+    OriginalGRU,
+    PeepholeLSTM,
     Readout,
     Stack,
     Supervised,
     transition,
     unfold,
 )
+from jaxrnn.cells import activations
 from tests import grid, oracles
+
+# Written out, for arrays of numbers.
+ACTIVATIONS = {
+    "celu": lambda z: np.where(z > 0, z, np.exp(z) - 1),
+    "elu": lambda z: np.where(z > 0, z, np.exp(z) - 1),
+    "gelu": lambda z: z / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))),
+    "hard_sigmoid": lambda z: np.clip(z + 3, 0, 6) / 6,
+    "hard_tanh": lambda z: np.clip(z, -1, 1),
+    "identity": lambda z: z,
+    "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
+    "log_sigmoid": lambda z: -np.log(1 + np.exp(-z)),
+    "mish": lambda z: z * np.tanh(np.log(1 + np.exp(z))),
+    "relu": lambda z: np.maximum(z, 0),
+    "relu6": lambda z: np.clip(z, 0, 6),
+    "selu": lambda z: 1.0507009873554805 * np.where(z > 0, z, 1.6732632423543772 * (np.exp(z) - 1)),
+    "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
+    "silu": lambda z: z / (1 + np.exp(-z)),
+    "soft_sign": lambda z: z / (1 + np.abs(z)),
+    "softplus": lambda z: np.log(1 + np.exp(z)),
+    "tanh": np.tanh,
+}
 
 
 @pytest.mark.usefixtures("x64")
@@ -63,8 +87,10 @@ def test_traits_say_what_a_step_does(entry: grid.Entry) -> None:
         (Elman(2, 5), {"U": (2, 5), "W": (5, 5), "b": (5,)}),
         (LSTM(2, 5), {"U": (2, 20), "W": (5, 20), "b": (20,)}),
         (GRU(2, 5), {"U": (2, 15), "W": (5, 15), "b": (15,), "c": (5,)}),
+        (PeepholeLSTM(2, 5), {"U": (2, 20), "W": (5, 20), "b": (20,), "p": (15,)}),
+        (OriginalGRU(2, 5), {"U": (2, 15), "W": (5, 15), "b": (15,)}),
     ],
-    ids=["elman", "lstm", "gru"],
+    ids=["elman", "lstm", "gru", "peephole_lstm", "original_gru"],
 )
 def test_parameters_start_uniform_within_one_over_root_hidden(cell: Any, shapes: Any, key: jax.Array) -> None:
     params = cell.init(key)
@@ -76,6 +102,17 @@ def test_parameters_start_uniform_within_one_over_root_hidden(cell: Any, shapes:
     np.testing.assert_allclose(np.std(large.W), 0.1 / 3**0.5, rtol=0.05)
     assert not np.array_equal(params.U, cell.init(jax.random.key(1)).U)
     np.testing.assert_array_equal(params.U, cell.init(key).U)
+
+
+@pytest.mark.parametrize("name", activations.NAMES)
+def test_an_elman_net_takes_the_activation_that_it_is_given(name: str, key: jax.Array) -> None:
+    cell = Elman(2, 3, activation=name)
+    params = cell.init(key)
+    x, state = jnp.array([0.3, -0.7]), cell.initial_state(params)._replace(h=jnp.array([3.0, -2.0, 0.5]))
+    z = np.asarray(params.b) + np.asarray(params.U).T @ x + np.asarray(params.W).T @ state.h
+    np.testing.assert_allclose(cell.step(params, state, x).h, ACTIVATIONS[name](z), rtol=1e-5, atol=1e-6)
+    given = Elman(2, 3, activation=getattr(jax.nn, name))
+    np.testing.assert_array_equal(given.step(params, state, x).h, cell.step(params, state, x).h)
 
 
 def test_gates_have_their_places() -> None:

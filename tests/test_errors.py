@@ -30,6 +30,8 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "negative size": (lambda: LSTM(2, -3), ValueError, "hidden_size must be at least 1, got -3"),
     "fractional size": (lambda: GRU(2.5, 3), TypeError, "input_size must be a whole number, got 2.5"),  # pyright: ignore
     "boolean size": (lambda: GRU(True, 3), ValueError, "input_size"),
+    "unknown activation": (lambda: Elman(2, 3, activation="tan"), ValueError, "tanh (of jax.nn), got 'tan'"),
+    "a class for an activation": (lambda: Elman(2, 3, activation=dict), ValueError, "a function of one array"),
     "readout of size zero": (lambda: Readout(CELL, 0), ValueError, "output_size must be at least 1, got 0"),
     "empty stack": (lambda: Stack([]), ValueError, "at least one cell"),
     "block of zero": (lambda: BPTT(block=0), ValueError, "block must be at least 1, got 0"),

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxrnn.cells import checks
+from jaxrnn.cells import activations, checks
+from jaxrnn.cells.activations import Activation
 from jaxrnn.cells.base import Additive, Weights
 from jaxrnn.cells.initializers import uniform_by_hidden
 
@@ -31,7 +32,7 @@ class Elman(Additive):
     """The textbook's recurrent net.
 
         a(t) = b + h(t-1) W + x(t) U
-        h(t) = tanh(a(t))
+        h(t) = φ(a(t)),  φ = tanh by default
 
     Shapes: x `(*batch, input)`, h and the output `(*batch, hidden)`, U `(input, hidden)`, W `(hidden, hidden)`,
     b `(hidden,)`. Vectors are rows, so the book's `W h` is `h @ W` here. U, W and b start uniform in ±1/√hidden.
@@ -39,9 +40,11 @@ class Elman(Additive):
     Args:
         input_size: entries of x(t).
         hidden_size: entries of h(t).
+        activation: φ, a function of `jax.nn` by its name, such as "tanh" or "relu", or a pure function of one array.
+            With a function, a call of `unfold` outside `jax.jit` compiles anew each time; with a name, once.
 
     Raises:
-        ValueError: a size below 1; x whose last axis is not `input_size`.
+        ValueError: a size below 1; an unknown activation; x whose last axis is not `input_size`.
         TypeError: x of integers or complex numbers.
 
     Example:
@@ -54,9 +57,11 @@ class Elman(Additive):
 
     input_size: int
     hidden_size: int
+    activation: Activation = "tanh"
 
     def __post_init__(self):
         checks.positive(self, input_size=self.input_size, hidden_size=self.hidden_size)
+        activations.function(self, self.activation)
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> ElmanParams:
         return ElmanParams(*uniform_by_hidden(key, self.input_size, self.hidden_size, gates=1, dtype=dtype))
@@ -71,7 +76,7 @@ class Elman(Additive):
         return state.h
 
     def gate(self, params: ElmanParams, state: ElmanState, z: jax.Array) -> ElmanState:
-        return ElmanState(jnp.tanh(z))
+        return ElmanState(activations.function(self, self.activation)(z))
 
     def output(self, params: ElmanParams, state: ElmanState) -> jax.Array:
         return state.h
