@@ -41,6 +41,57 @@ def _original_gru(p: Any, s: Any, x: np.ndarray) -> Any:
     return s._replace(h=z * s.h + (1 - z) * new)
 
 
+def _coupled_lstm(p: Any, s: Any, x: np.ndarray) -> Any:
+    # Greff et al. (2017), CIFG: f = 1 - i
+    (xi, ri, bi), (xz, rz, bz), (xo, ro, bo) = (_gate(p, k, s.c.shape[-1]) for k in range(3))
+    i = sigmoid(xi @ x + ri @ s.h + bi)
+    c = np.tanh(xz @ x + rz @ s.h + bz) * i + s.c * (1 - i)
+    return s._replace(h=np.tanh(c) * sigmoid(xo @ x + ro @ s.h + bo), c=c)
+
+
+def _mgu(p: Any, s: Any, x: np.ndarray) -> Any:
+    # Zhou et al. (2016): f = σ(W_f [h, x] + b_f), h̃ = tanh(W_h [f ⊙ h, x] + b_h), h = (1 - f) h + f h̃
+    (xf, hf, bf), (xh, hh, bh) = (_gate(p, k, s.h.shape[-1]) for k in range(2))
+    f = sigmoid(np.hstack([hf, xf]) @ np.hstack([s.h, x]) + bf)
+    new = np.tanh(np.hstack([hh, xh]) @ np.hstack([f * s.h, x]) + bh)
+    return s._replace(h=(1 - f) * s.h + f * new)
+
+
+def _linear(p: Any, k: int, size: int, x: np.ndarray) -> np.ndarray:
+    return columns(p.U, k, size).T @ x + columns(p.b, k, size)
+
+
+def _min_gru(p: Any, s: Any, x: np.ndarray) -> Any:
+    # Feng et al. (2024): z = σ(Linear(x)), h̃ = Linear(x), h = (1 - z) h + z h̃
+    z, new = sigmoid(_linear(p, 0, s.h.shape[-1], x)), _linear(p, 1, s.h.shape[-1], x)
+    return s._replace(h=(1 - z) * s.h + z * new)
+
+
+def _min_lstm(p: Any, s: Any, x: np.ndarray) -> Any:
+    # Feng et al. (2024): f' = f / (f + i), i' = i / (f + i), h = f' h + i' h̃
+    i, f, new = (_linear(p, k, s.h.shape[-1], x) for k in range(3))
+    i, f = sigmoid(i), sigmoid(f)
+    return s._replace(h=f / (f + i) * s.h + i / (f + i) * new)
+
+
+def _leaky_elman(p: Any, s: Any, x: np.ndarray) -> Any:
+    # τ dh/dt = -h + tanh(...) by Euler's rule, dt / τ = σ(r)
+    rate = sigmoid(p.r)
+    return s._replace(h=s.h + rate * (-s.h + np.tanh(p.W.T @ s.h + p.U.T @ x + p.b)))
+
+
+def _jordan(p: Any, s: Any, x: np.ndarray) -> Any:
+    # Deep Learning, Fig. 10.4: h(t) from o(t-1) and x(t), o(t) = c + V h(t)
+    h = np.tanh(p.b + p.W.T @ s.o + p.U.T @ x)
+    return s._replace(o=p.c + p.V.T @ h)
+
+
 PEEPHOLE_LSTM = Oracle(_peephole_lstm, lambda p, s: s.h)
 PROJECTED_LSTM = Oracle(_projected_lstm, lambda p, s: s.h)
 ORIGINAL_GRU = Oracle(_original_gru, lambda p, s: s.h)
+COUPLED_LSTM = Oracle(_coupled_lstm, lambda p, s: s.h)
+MGU = Oracle(_mgu, lambda p, s: s.h)
+MIN_GRU = Oracle(_min_gru, lambda p, s: s.h)
+MIN_LSTM = Oracle(_min_lstm, lambda p, s: s.h)
+LEAKY_ELMAN = Oracle(_leaky_elman, lambda p, s: s.h)
+JORDAN = Oracle(_jordan, lambda p, s: s.o)

@@ -11,11 +11,18 @@ from jaxrnn import (
     BPTT,
     GRU,
     LSTM,
+    MGU,
     Autodiff,
+    CoupledLSTM,
     Driven,
     Elman,
     Gated,
+    LeakyElman,
     Linear,
+    MinGRU,
+    MinGRUParams,
+    MinLSTM,
+    MinLSTMParams,
     OriginalGRU,
     PeepholeLSTM,
     Readout,
@@ -89,8 +96,11 @@ def test_traits_say_what_a_step_does(entry: grid.Entry) -> None:
         (GRU(2, 5), {"U": (2, 15), "W": (5, 15), "b": (15,), "c": (5,)}),
         (PeepholeLSTM(2, 5), {"U": (2, 20), "W": (5, 20), "b": (20,), "p": (15,)}),
         (OriginalGRU(2, 5), {"U": (2, 15), "W": (5, 15), "b": (15,)}),
+        (CoupledLSTM(2, 5), {"U": (2, 15), "W": (5, 15), "b": (15,)}),
+        (MGU(2, 5), {"U": (2, 10), "W": (5, 10), "b": (10,)}),
+        (LeakyElman(2, 5), {"U": (2, 5), "W": (5, 5), "b": (5,), "r": (5,)}),
     ],
-    ids=["elman", "lstm", "gru", "peephole_lstm", "original_gru"],
+    ids=["elman", "lstm", "gru", "peephole_lstm", "original_gru", "coupled_lstm", "mgu", "leaky_elman"],
 )
 def test_parameters_start_uniform_within_one_over_root_hidden(cell: Any, shapes: Any, key: jax.Array) -> None:
     params = cell.init(key)
@@ -135,6 +145,36 @@ def test_gates_have_their_places() -> None:
     np.testing.assert_allclose(kept.h, h, rtol=1e-6)
     shut = zeros._replace(b=jnp.array([-50.0, -50.0, 0.5]), c=jnp.array([9.0]))  # r shut: c and h W are not read
     np.testing.assert_allclose(gru.step(shut, state, jnp.ones(1)).h, np.tanh([0.5]), rtol=1e-6)
+
+
+def test_minimal_cells_with_saturated_gates() -> None:
+    """Where 1 - σ is 0 and a quotient of gates 0 / 0 in floating point, values and gradients are right."""
+    gru, lstm = MinGRU(1, 1), MinLSTM(1, 1)
+    a, b = gru.coefficients(MinGRUParams(jnp.zeros((1, 2)), jnp.array([30.0, 0.5])), jnp.ones(1))
+    np.testing.assert_allclose((a.h, b.h), [[np.exp(-30.0)], [0.5]], rtol=1e-5)
+
+    def keep(bias: jax.Array) -> Any:  # f / (f + i), both gates shut: exp(f - i) / (1 + exp(f - i))
+        return lstm.coefficients(MinLSTMParams(jnp.zeros((1, 3)), bias), jnp.ones(1))[0].h[0]
+
+    value, slope = jax.value_and_grad(keep)(jnp.array([-201.0, -200.0, 0.3]))
+    expected = 1 / (1 + np.exp(-1.0))
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    np.testing.assert_allclose(slope, expected * (1 - expected) * np.array([-1, 1, 0]), rtol=1e-5)
+
+
+def test_a_leaky_net_with_a_fixed_rate(key: jax.Array) -> None:
+    """At rate 1 it is an Elman net; below, a part of the way from the old state to its new one."""
+    elman, x = Elman(2, 3), jnp.array([0.3, -0.7])
+    params = elman.init(key)
+    state = elman.initial_state(params)._replace(h=jnp.array([3.0, -2.0, 0.5]))
+    expected = elman.step(params, state, x).h
+    for rate in (1, 0.25, np.float64(0.25)):
+        cell = LeakyElman(2, 3, rate)
+        fixed = cell.init(key)._replace(U=params.U, W=params.W, b=params.b)
+        assert fixed.r is None
+        found = cell.step(fixed, state, x).h
+        assert found.dtype == jnp.float32
+        np.testing.assert_allclose(found, (1 - rate) * state.h + rate * expected, rtol=1e-5)
 
 
 @pytest.mark.usefixtures("x64")

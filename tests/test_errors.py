@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrnn import BPTT, GRU, LSTM, Autodiff, Elman, Readout, Scan, Stack, TruncatedBPTT, transition, unfold
+from jaxrnn import BPTT, GRU, LSTM, Autodiff, Elman, LeakyElman, Readout, Scan, Stack, TruncatedBPTT, transition, unfold
 
 CELL = GRU(2, 3)
 PARAMS = CELL.init(jax.random.key(0))
@@ -31,7 +31,13 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "fractional size": (lambda: GRU(2.5, 3), TypeError, "input_size must be a whole number, got 2.5"),  # pyright: ignore
     "boolean size": (lambda: GRU(True, 3), ValueError, "input_size"),
     "unknown activation": (lambda: Elman(2, 3, activation="tan"), ValueError, "tanh (of jax.nn), got 'tan'"),
-    "a class for an activation": (lambda: Elman(2, 3, activation=dict), ValueError, "a function of one array"),
+    "a class for an activation": (
+        lambda: Elman(2, 3, activation=dict),  # pyright: ignore
+        ValueError,
+        "activation must be a function of one array",
+    ),
+    "rate of zero": (lambda: LeakyElman(2, 3, 0.0), ValueError, "rate must be above 0 and at most 1, got 0.0"),
+    "rate that is no number": (lambda: LeakyElman(2, 3, "0.1"), TypeError, "rate must be a number, got '0.1'"),  # pyright: ignore
     "readout of size zero": (lambda: Readout(CELL, 0), ValueError, "output_size must be at least 1, got 0"),
     "empty stack": (lambda: Stack([]), ValueError, "at least one cell"),
     "block of zero": (lambda: BPTT(block=0), ValueError, "block must be at least 1, got 0"),

@@ -1,9 +1,15 @@
 """Transition functions: one family a file."""
 
 from jaxrnn.cells.base import Additive, Cell, Driven, Gated, Linear, Transition, Weights, Wrapped, transition
+from jaxrnn.cells.coupled_lstm import CoupledLSTM, CoupledLSTMParams
 from jaxrnn.cells.elman import Elman, ElmanParams, ElmanState
 from jaxrnn.cells.gru import GRU, GRUParams, GRUState
+from jaxrnn.cells.jordan import Jordan, JordanParams, JordanState
+from jaxrnn.cells.leaky import LeakyElman, LeakyElmanParams
 from jaxrnn.cells.lstm import LSTM, LSTMParams, LSTMState
+from jaxrnn.cells.mgu import MGU, MGUParams
+from jaxrnn.cells.min_gru import MinGRU, MinGRUParams
+from jaxrnn.cells.min_lstm import MinLSTM, MinLSTMParams, MinLSTMState
 from jaxrnn.cells.original_gru import OriginalGRU, OriginalGRUParams
 from jaxrnn.cells.peephole_lstm import PeepholeLSTM, PeepholeLSTMParams
 from jaxrnn.cells.projected_lstm import ProjectedLSTM, ProjectedLSTMParams, ProjectedLSTMState
@@ -13,8 +19,11 @@ from jaxrnn.cells.stack import Stack
 __all__ = [
     "GRU",
     "LSTM",
+    "MGU",
     "Additive",
     "Cell",
+    "CoupledLSTM",
+    "CoupledLSTMParams",
     "Driven",
     "Elman",
     "ElmanParams",
@@ -22,9 +31,20 @@ __all__ = [
     "GRUParams",
     "GRUState",
     "Gated",
+    "Jordan",
+    "JordanParams",
+    "JordanState",
     "LSTMParams",
     "LSTMState",
+    "LeakyElman",
+    "LeakyElmanParams",
     "Linear",
+    "MGUParams",
+    "MinGRU",
+    "MinGRUParams",
+    "MinLSTM",
+    "MinLSTMParams",
+    "MinLSTMState",
     "OriginalGRU",
     "OriginalGRUParams",
     "PeepholeLSTM",

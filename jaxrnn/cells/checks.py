@@ -1,5 +1,7 @@
 """Checks that a cell makes of its sizes and of what it is given, before any arithmetic."""
 
+import math
+import numbers
 import operator
 from typing import Any
 
@@ -16,6 +18,25 @@ def positive(owner: object, **sizes: int) -> None:
             raise TypeError(f"{name}: {field} must be a whole number, got {size!r}") from None
         if isinstance(size, bool) or whole < 1:
             raise ValueError(f"{name}: {field} must be at least 1, got {size!r}")
+
+
+def number(
+    owner: object,
+    name: str,
+    value: Any,
+    *,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    below: float = math.inf,
+    most: float = math.inf,
+) -> None:
+    """Raise unless the value is a number within its limits."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{type(owner).__name__}: {name} must be a number, got {value!r}")
+    if not (least <= value <= most and above < value < below):
+        limits = {"at least": least, "above": above, "below": below, "at most": most}
+        text = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if math.isfinite(limit))
+        raise ValueError(f"{type(owner).__name__}: {name} must be {text}, got {value!r}")
 
 
 def features(owner: object, x: Any, size: int) -> None:
