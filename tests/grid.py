@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 from jaxrnn import (
     BPTT,
     GRU,
+    LRU,
     LSTM,
     MGU,
     Autodiff,
@@ -20,6 +21,7 @@ from jaxrnn import (
     Driven,
     Elman,
     Gated,
+    IndRNN,
     Jordan,
     LeakyElman,
     Linear,
@@ -279,6 +281,8 @@ CELLS = (
     Entry("min_lstm", MinLSTM(D, 3), oracles_cells.MIN_LSTM),
     Entry("leaky_elman", LeakyElman(D, 3), oracles_cells.LEAKY_ELMAN),
     Entry("jordan", Jordan(D, 3, 2), oracles_cells.JORDAN),
+    Entry("ind_rnn", IndRNN(D, 3), oracles_cells.IND_RNN),
+    Entry("lru", LRU(D, 3), oracles_cells.LRU),
 )
 NAMES = [entry.name for entry in CELLS]
 # One cell of each way through the package, for the laws that compile the largest programs; the oracle runs over all.
@@ -294,9 +298,20 @@ def is_float(leaf: Any) -> bool:
     return jnp.issubdtype(leaf.dtype, jnp.floating)
 
 
+def has_gradient(leaf: Any) -> bool:
+    """Whether a leaf is of real or complex numbers."""
+    return jnp.issubdtype(leaf.dtype, jnp.inexact)
+
+
 def cast(tree: Any, dtype: DTypeLike) -> Any:
-    """A tree of JAX arrays whose floating-point leaves have the type `dtype`."""
-    return jax.tree.map(lambda a: jnp.asarray(a, dtype if is_float(np.asarray(a)) else None), tree)
+    """A tree of JAX arrays whose floating-point leaves have the type `dtype`, and complex ones that of its parts."""
+
+    def one(a: Any) -> jax.Array:
+        a = np.asarray(a)
+        kind = dtype if is_float(a) else jnp.promote_types(dtype, jnp.complex64) if has_gradient(a) else None
+        return jnp.asarray(a, kind)
+
+    return jax.tree.map(one, tree)
 
 
 def host(tree: Any) -> Any:
@@ -317,7 +332,14 @@ def sample(entry: Entry, batch: tuple[int, ...], dtype: DTypeLike = jnp.float64,
     rng = np.random.default_rng(seed)
     params = entry.cell.init(jax.random.key(seed), dtype)
     zero = entry.cell.initial_state(params, batch)
-    state = jax.tree.map(lambda s: 0.5 * rng.normal(size=s.shape) if is_float(s) else np.asarray(s), zero)
+
+    def draw(s: Any) -> Any:
+        if not has_gradient(s):
+            return np.asarray(s)
+        real = 0.5 * rng.normal(size=s.shape)
+        return real if is_float(s) else real + 0.5j * rng.normal(size=s.shape)
+
+    state = jax.tree.map(draw, zero)
     return Sample(params, cast(state, dtype), cast(entry.draw(rng, (T, *batch)), dtype))
 
 
@@ -326,7 +348,9 @@ def weigh(tree: Any, salt: float = 0.0) -> Any:
     total = 0.0
     for number, leaf in enumerate(jax.tree.leaves(tree)):
         leaf = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
-        if is_float(leaf):
+        if has_gradient(leaf) and not is_float(leaf):
+            total = total + weigh([leaf.real, leaf.imag], salt + number)
+        elif is_float(leaf):
             weights = np.cos(1.0 + salt + number + np.arange(leaf.size)).reshape(leaf.shape)
             total = total + (leaf * weights.astype(leaf.dtype)).sum()
     return total
@@ -345,10 +369,10 @@ def gradients(f: Callable[..., Any], *arguments: Any) -> Any:
         for argument, values in zip(arguments, lists, strict=True):
             leaves, structure = jax.tree.flatten(argument)
             found = iter(values)
-            merged.append(jax.tree.unflatten(structure, [next(found) if is_float(v) else v for v in leaves]))
+            merged.append(jax.tree.unflatten(structure, [next(found) if has_gradient(v) else v for v in leaves]))
         return f(*merged)
 
-    lists = [[v for v in jax.tree.leaves(argument) if is_float(v)] for argument in arguments]
+    lists = [[v for v in jax.tree.leaves(argument) if has_gradient(v)] for argument in arguments]
     (_, aux), found = jax.value_and_grad(on_lists, has_aux=True)(lists)
     return aux, found
 
@@ -359,4 +383,5 @@ def close(actual: Any, expected: Any, rtol: float, atol: float, what: str = "") 
     assert len(a) == len(b), what
     for x, y in zip(a, b, strict=True):
         assert np.shape(x) == np.shape(y), what
-        np.testing.assert_allclose(np.asarray(x, np.float64), np.asarray(y, np.float64), rtol, atol, err_msg=what)
+        kind = np.complex128 if np.iscomplexobj(x) else np.float64
+        np.testing.assert_allclose(np.asarray(x, kind), np.asarray(y, kind), rtol, atol, err_msg=what)

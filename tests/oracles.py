@@ -155,22 +155,26 @@ def unfolded(
 
 
 def differences(f: Callable[[Any], float], tree: Any, epsilon: float = 1e-5) -> Any:
-    """∂f/∂(every floating-point entry of a tree) by central differences; None where a leaf holds no such entries."""
+    """∂f/∂(every floating-point entry of a tree) by central differences; None where a leaf holds no such entries.
+
+    Of a complex entry z, ∂f/∂Re z - i ∂f/∂Im z, as JAX has it.
+    """
     leaves, structure = jax.tree.flatten(tree)
     leaves = [np.array(leaf) for leaf in leaves]
     gradients = []
     for leaf in leaves:
-        if not np.issubdtype(leaf.dtype, np.floating):
+        if not np.issubdtype(leaf.dtype, np.inexact):
             gradients.append(None)
             continue
         gradient = np.zeros_like(leaf)
         for index in np.ndindex(*leaf.shape):
             here = leaf[index]
-            values = []
-            for at in (here + epsilon, here - epsilon):
-                leaf[index] = at
-                values.append(f(jax.tree.unflatten(structure, leaves)))
+            for unit in (1, 1j) if np.iscomplexobj(leaf) else (1,):
+                values = []
+                for at in (here + epsilon * unit, here - epsilon * unit):
+                    leaf[index] = at
+                    values.append(f(jax.tree.unflatten(structure, leaves)))
+                gradient[index] += (values[0] - values[1]) / (2 * epsilon) / unit
             leaf[index] = here
-            gradient[index] = (values[0] - values[1]) / (2 * epsilon)
         gradients.append(gradient)
     return gradients

@@ -86,6 +86,18 @@ def _jordan(p: Any, s: Any, x: np.ndarray) -> Any:
     return s._replace(o=p.c + p.V.T @ h)
 
 
+def _ind_rnn(p: Any, s: Any, x: np.ndarray) -> Any:
+    # Li et al. (2018), Eq. 2: h = σ(W x + u ⊙ h + b), σ a rectifier
+    return s._replace(h=np.maximum(p.U.T @ x + p.w * s.h + p.b, 0))
+
+
+def _lru(p: Any, s: Any, x: np.ndarray) -> Any:
+    # Orvieto et al. (2023), App. A: x_k = diag(λ) x_(k-1) + γ B u_k
+    eigenvalues = np.exp(-np.exp(p.nu_log) + 1j * np.exp(p.theta_log))
+    B = (p.B_re + 1j * p.B_im).T * np.exp(p.gamma_log)[:, None]
+    return s._replace(h=np.diag(eigenvalues) @ s.h + B @ x, x=x)
+
+
 PEEPHOLE_LSTM = Oracle(_peephole_lstm, lambda p, s: s.h)
 PROJECTED_LSTM = Oracle(_projected_lstm, lambda p, s: s.h)
 ORIGINAL_GRU = Oracle(_original_gru, lambda p, s: s.h)
@@ -95,3 +107,5 @@ MIN_GRU = Oracle(_min_gru, lambda p, s: s.h)
 MIN_LSTM = Oracle(_min_lstm, lambda p, s: s.h)
 LEAKY_ELMAN = Oracle(_leaky_elman, lambda p, s: s.h)
 JORDAN = Oracle(_jordan, lambda p, s: s.o)
+IND_RNN = Oracle(_ind_rnn, lambda p, s: s.h)
+LRU = Oracle(_lru, lambda p, s: ((p.C_re + 1j * p.C_im).T @ s.h).real + p.D * s.x)

@@ -10,6 +10,7 @@ import pytest
 from jaxrnn import (
     BPTT,
     GRU,
+    LRU,
     LSTM,
     MGU,
     Autodiff,
@@ -160,6 +161,21 @@ def test_minimal_cells_with_saturated_gates() -> None:
     expected = 1 / (1 + np.exp(-1.0))
     np.testing.assert_allclose(value, expected, rtol=1e-5)
     np.testing.assert_allclose(slope, expected * (1 - expected) * np.array([-1, 1, 0]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
+def test_a_linear_recurrent_unit_starts_within_its_ring(dtype: Any, key: jax.Array) -> None:
+    p = grid.host(grid.cast(LRU(2, 500, r_min=0.5, r_max=0.9, max_phase=1.5).init(key, dtype), jnp.float32))
+    size = np.exp(-np.exp(p.nu_log))
+    tolerance = 0.02 if dtype == jnp.bfloat16 else 1e-5
+    assert 0.5 - tolerance < size.min() < 0.55
+    assert 0.85 < size.max() < 0.9 + tolerance
+    assert np.abs(np.median(size**2) - (0.5**2 + 0.9**2) / 2) < 0.05  # uniform in area
+    assert np.exp(p.theta_log).max() < 1.5 + tolerance
+    np.testing.assert_allclose(np.exp(p.gamma_log) ** 2, 1 - size**2, atol=2 * tolerance)
+    np.testing.assert_allclose([p.B_re.std(), p.C_im.std()], [0.5, 500**-0.5], rtol=0.1)
+    whole = LRU(2, 500).init(key, dtype)
+    assert all(np.isfinite(np.asarray(a, np.float32)).all() for a in whole)
 
 
 def test_a_leaky_net_with_a_fixed_rate(key: jax.Array) -> None:

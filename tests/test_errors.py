@@ -9,7 +9,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrnn import BPTT, GRU, LSTM, Autodiff, Elman, LeakyElman, Readout, Scan, Stack, TruncatedBPTT, transition, unfold
+from jaxrnn import (
+    BPTT,
+    GRU,
+    LRU,
+    LSTM,
+    Autodiff,
+    Elman,
+    LeakyElman,
+    Readout,
+    Scan,
+    Stack,
+    TruncatedBPTT,
+    transition,
+    unfold,
+)
 
 CELL = GRU(2, 3)
 PARAMS = CELL.init(jax.random.key(0))
@@ -38,6 +52,11 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "rate of zero": (lambda: LeakyElman(2, 3, 0.0), ValueError, "rate must be above 0 and at most 1, got 0.0"),
     "rate that is no number": (lambda: LeakyElman(2, 3, "0.1"), TypeError, "rate must be a number, got '0.1'"),  # pyright: ignore
+    "ring turned inside out": (
+        lambda: LRU(2, 3, r_min=0.9, r_max=0.5),
+        ValueError,
+        "at least 0 and below 0.5, got 0.9",
+    ),
     "readout of size zero": (lambda: Readout(CELL, 0), ValueError, "output_size must be at least 1, got 0"),
     "empty stack": (lambda: Stack([]), ValueError, "at least one cell"),
     "block of zero": (lambda: BPTT(block=0), ValueError, "block must be at least 1, got 0"),

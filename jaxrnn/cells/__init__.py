@@ -4,8 +4,10 @@ from jaxrnn.cells.base import Additive, Cell, Driven, Gated, Linear, Transition,
 from jaxrnn.cells.coupled_lstm import CoupledLSTM, CoupledLSTMParams
 from jaxrnn.cells.elman import Elman, ElmanParams, ElmanState
 from jaxrnn.cells.gru import GRU, GRUParams, GRUState
+from jaxrnn.cells.ind_rnn import IndRNN, IndRNNParams
 from jaxrnn.cells.jordan import Jordan, JordanParams, JordanState
 from jaxrnn.cells.leaky import LeakyElman, LeakyElmanParams
+from jaxrnn.cells.lru import LRU, LRUParams, LRUState
 from jaxrnn.cells.lstm import LSTM, LSTMParams, LSTMState
 from jaxrnn.cells.mgu import MGU, MGUParams
 from jaxrnn.cells.min_gru import MinGRU, MinGRUParams
@@ -18,6 +20,7 @@ from jaxrnn.cells.stack import Stack
 
 __all__ = [
     "GRU",
+    "LRU",
     "LSTM",
     "MGU",
     "Additive",
@@ -31,9 +34,13 @@ __all__ = [
     "GRUParams",
     "GRUState",
     "Gated",
+    "IndRNN",
+    "IndRNNParams",
     "Jordan",
     "JordanParams",
     "JordanState",
+    "LRUParams",
+    "LRUState",
     "LSTMParams",
     "LSTMState",
     "LeakyElman",

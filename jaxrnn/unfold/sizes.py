@@ -38,7 +38,7 @@ def keep(problem: Problem, operands: Operands, block: int | None) -> Keep:
     if block is not None:
         return Keep(block, False)
     if isinstance(problem.cell, Gated):
-        if problem.steps * tree_bytes(products) <= KEEP_PRODUCTS:
+        if problem.steps * _step_bytes(state, products) <= KEEP_PRODUCTS:
             return Keep(1, True)
         if problem.steps * tree_bytes(state) <= max(KEEP_STATES, 2 * problem.steps * tree_bytes(outputs)):
             return Keep(1, False)
@@ -47,9 +47,14 @@ def keep(problem: Problem, operands: Operands, block: int | None) -> Keep:
 
 def backward_block(problem: Problem, operands: Operands) -> int:
     """Steps that backpropagation takes at once from kept states: the derivatives of a block are to stay in cache."""
-    _, products, outputs = problem.step_shapes(operands)
-    block = max(8, working_set() // max(1, 6 * tree_bytes(products) + tree_bytes(outputs)))
+    state, products, outputs = problem.step_shapes(operands)
+    block = max(8, working_set() // max(1, 6 * _step_bytes(state, products) + tree_bytes(outputs)))
     return min(block, emit_block(problem, operands) or block)
+
+
+def _step_bytes(state: Any, products: Any) -> int:
+    """Bytes of one step's products, or of its state, for a cell that has few products or none."""
+    return max(tree_bytes(state), tree_bytes(products))
 
 
 def rows(state: Any) -> int:

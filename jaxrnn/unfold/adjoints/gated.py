@@ -141,8 +141,9 @@ class GatedPullback:
                 nothing = [jnp.zeros_like(x) for x in lam]
                 lam, held = where(flag.valid, lam, nothing), where(flag.valid, nothing, lam)
             of_arrays, before, *of_read = pullback(lam)
-            (of_hidden,) = to_state([sum(d @ W for d, W in zip(of_read[-1], self.transposed, strict=True))])
-            before = add(before, of_hidden)
+            if self.transposed:  # a cell may do without a recurrent matrix
+                (of_hidden,) = to_state([sum(d @ W for d, W in zip(of_read[-1], self.transposed, strict=True))])
+                before = add(before, of_hidden)
             if flag.reset is not None:
                 nothing = [jnp.zeros_like(x) for x in before]
                 of_initial = add(of_initial, where(flag.reset, before, nothing))
