@@ -1,0 +1,23 @@
+"""Networks that need the whole sequence: directions, layers one after another, what stands between them."""
+
+from jaxrnn.layers.base import Layer, Pass
+from jaxrnn.layers.bidirectional import Bidirectional, BidirectionalInfo, BidirectionalParams, BidirectionalState
+from jaxrnn.layers.dropout import Dropout
+from jaxrnn.layers.recurrent import Recurrent
+from jaxrnn.layers.residual import Highway, HighwayParams, Residual
+from jaxrnn.layers.sequential import Sequential
+
+__all__ = [
+    "Bidirectional",
+    "BidirectionalInfo",
+    "BidirectionalParams",
+    "BidirectionalState",
+    "Dropout",
+    "Highway",
+    "HighwayParams",
+    "Layer",
+    "Pass",
+    "Recurrent",
+    "Residual",
+    "Sequential",
+]
