@@ -1,6 +1,19 @@
 """Data that ships with the package, and batches of it."""
 
+from jaxrnn.data.buckets import Bucket, buckets, pad
 from jaxrnn.data.shakespeare import shakespeare
 from jaxrnn.data.text import Alphabet, Chunks, PaddedChunks, chunks, padded_chunks, read_text, split
 
-__all__ = ["Alphabet", "Chunks", "PaddedChunks", "chunks", "padded_chunks", "read_text", "shakespeare", "split"]
+__all__ = [
+    "Alphabet",
+    "Bucket",
+    "Chunks",
+    "PaddedChunks",
+    "buckets",
+    "chunks",
+    "pad",
+    "padded_chunks",
+    "read_text",
+    "shakespeare",
+    "split",
+]
