@@ -4,11 +4,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxrnn.interop import arrays
+    from jaxrnn.interop import arrays, flax, keras, linen, nnx
 
-__all__ = ["arrays"]
+__all__ = ["arrays", "flax", "keras", "linen", "nnx"]
 
-_ON_USE = {"arrays"}
+_ON_USE = {"arrays", "flax", "keras", "linen", "nnx"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,125 @@
+"""Cells and layers of this library within models of Flax nnx."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+
+from jaxrnn.cells.base import Cell, Inputs, Params, State
+from jaxrnn.interop import arrays, sequences
+from jaxrnn.layers import Layer
+from jaxrnn.unfold import BPTT, Scan
+
+
+class Recurrent(nnx.Module):
+    """Any cell or layer as an `nnx.Module`, called as `nnx.RNN` is.
+
+    The parameters are a tree of `nnx.Param` like the one that `layer.init` gives, at `params`, so that optimizers,
+    `nnx.grad`, `nnx.split` and checkpoints find them. `nnx.as_pure(module.params)` is what `layer.apply` takes.
+
+    It differs from `nnx.RNN` in this: the carry is the state of the cell or layer, such as `LSTMState(h, c)`; outputs
+    past `seq_lengths` are zero; a length of 0 gives the initial carry.
+
+    Args:
+        layer: a cell or a layer.
+        time_major: inputs and outputs are `(time, *batch, features)` rather than `(*batch, time, features)`.
+        return_carry: return the pair (carry, outputs) rather than outputs.
+        reverse: from the last valid step to the first.
+        keep_order: in reverse, outputs stay beside the inputs of their time; else the last comes first.
+        method: how values are computed, as in `unfold`.
+        adjoint: how gradients are computed, as in `unfold`.
+        params: parameters to start from, as `layer.init` gives them, of this library or of `from_torch` and the like;
+            None to draw them.
+        param_dtype: the floating type of parameters that are drawn.
+        rngs: where they are drawn from (the stream `params`).
+
+    Raises:
+        TypeError: what is neither a cell nor a layer.
+        ValueError: neither params nor rngs; params that are not the layer's.
+
+    Example:
+        rnn = Recurrent(LSTM(65, 256), rngs=nnx.Rngs(0))  # for nnx.RNN(nnx.LSTMCell(65, 256, rngs=nnx.Rngs(0)))
+        rnn(jnp.ones((32, 100, 65))).shape  # (32, 100, 256)
+
+    Source: the arguments are those of `flax.nnx.RNN`.
+    """
+
+    def __init__(
+        self,
+        layer: Layer | Cell,
+        *,
+        time_major: bool = False,
+        return_carry: bool = False,
+        reverse: bool = False,
+        keep_order: bool = False,
+        method: Any = Scan(),  # noqa: B008  frozen, without state
+        adjoint: Any = BPTT(),  # noqa: B008
+        params: Params = None,
+        param_dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs | None = None,
+    ):
+        self.layer = sequences.as_layer("nnx.Recurrent", layer)
+        self.time_major = time_major
+        self.return_carry = return_carry
+        self.reverse = reverse
+        self.keep_order = keep_order
+        self.method = method
+        self.adjoint = adjoint
+        if params is not None:
+            params = arrays.to_jax("nnx.Recurrent", arrays.of_layer("nnx.Recurrent", layer, params))
+        elif rngs is not None:
+            params = self.layer.init(rngs.params(), param_dtype)
+        else:
+            raise ValueError("nnx.Recurrent: neither params nor rngs: pass rngs=nnx.Rngs(0) to draw parameters")
+        self.params = nnx.data(jax.tree.map(nnx.Param, params))
+
+    def __call__(
+        self,
+        inputs: Inputs,
+        *,
+        initial_carry: State = None,
+        seq_lengths: Any = None,
+        return_carry: bool | None = None,
+        time_major: bool | None = None,
+        reverse: bool | None = None,
+        keep_order: bool | None = None,
+        rngs: nnx.Rngs | nnx.RngStream | None = None,
+    ) -> Any:
+        """Run over whole sequences. What is None here is as the module was made.
+
+        Args:
+            inputs: `(*batch, time, features)`, or time first with `time_major`.
+            initial_carry: the state to start from; None for the initial one.
+            seq_lengths: integers of the shape of the batch.
+            return_carry: return the pair (carry, outputs).
+            time_major: time is the first axis.
+            reverse: from the last valid step to the first.
+            keep_order: in reverse, outputs stay beside the inputs of their time.
+            rngs: for training: dropout within the layer draws from its stream `dropout`. None, or a stream of another
+                name: no dropout.
+
+        Returns:
+            Outputs with their axes as in inputs; with `return_carry`, the pair (carry, outputs).
+        """
+        return sequences.call(
+            self.layer,
+            nnx.as_pure(self.params),
+            inputs,
+            initial_carry=initial_carry,
+            seq_lengths=seq_lengths,
+            return_carry=self.return_carry if return_carry is None else return_carry,
+            time_major=self.time_major if time_major is None else time_major,
+            reverse=self.reverse if reverse is None else reverse,
+            keep_order=self.keep_order if keep_order is None else keep_order,
+            key=_dropout_key(rngs),
+            method=self.method,
+            adjoint=self.adjoint,
+        )
+
+
+def _dropout_key(rngs: nnx.Rngs | nnx.RngStream | None) -> jax.Array | None:
+    if isinstance(rngs, nnx.RngStream):  # nnx.Bidirectional passes that of the carry
+        return rngs() if rngs.tag == "dropout" else None
+    return None if rngs is None else rngs.dropout()

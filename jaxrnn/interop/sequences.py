@@ -1,0 +1,89 @@
+"""A call of a layer as Flax's RNN is called: batch first, reversed and with its order kept or not."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax.linen.recurrent import flip_sequences
+from jax.typing import DTypeLike
+
+from jaxrnn.cells.base import Cell, Inputs, Outputs, Params, State
+from jaxrnn.layers import Layer, Recurrent
+from jaxrnn.layers.base import Pass
+from jaxrnn.unfold import Unfolding
+
+
+@dataclass(frozen=True)
+class Reversed(Layer):
+    """Another layer, run from the last valid step to the first; outputs stay beside the inputs of their time.
+
+    Args:
+        layer: what to run; its parameters and state are this layer's.
+
+    Example:
+        Reversed(Sequential([GRU(3, 8), GRU(8, 8)]))
+    """
+
+    layer: Layer
+
+    def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> Params:
+        return self.layer.init(key, dtype)
+
+    def initial_state(self, params: Params, batch_shape: tuple[int, ...] = ()) -> State:
+        return self.layer.initial_state(params, batch_shape)
+
+    def run(self, params: Params, state: State, xs: Inputs, key: jax.Array | None, over: Pass) -> Unfolding:
+        return self.layer.run(params, state, xs, key, over._replace(reverse=not over.reverse))
+
+
+def as_layer(where: str, layer: Any) -> Layer:
+    """A layer as it is, a cell as `Recurrent(cell)`.
+
+    Raises:
+        TypeError: what is neither.
+    """
+    if isinstance(layer, Layer):
+        return layer
+    if isinstance(layer, Cell):
+        return Recurrent(layer)
+    raise TypeError(f"{where}: expected a layer or a cell, got {layer!r}: pass an instance such as GRU(8, 32)")
+
+
+def call(
+    layer: Layer,
+    params: Params,
+    inputs: Inputs,
+    *,
+    initial_carry: State,
+    seq_lengths: Any,
+    return_carry: bool,
+    time_major: bool,
+    reverse: bool,
+    keep_order: bool,
+    key: jax.Array | None,
+    method: Any,
+    adjoint: Any,
+) -> Any:
+    """What `nnx.RNN` and `linen.RNN` return for these arguments: outputs, or the pair (carry, outputs)."""
+    run = (Reversed(layer) if reverse else layer).apply(
+        params,
+        inputs,
+        lengths=seq_lengths,
+        state=initial_carry,
+        key=key,
+        time_axis=0 if time_major else -2,
+        method=method,
+        adjoint=adjoint,
+    )
+    outputs = run.outputs
+    if reverse and not keep_order:
+        outputs = _flipped(inputs, outputs, seq_lengths, time_major)
+    return (run.final, outputs) if return_carry else outputs
+
+
+def _flipped(inputs: Inputs, outputs: Outputs, seq_lengths: Any, time_major: bool) -> Outputs:
+    """The outputs from the last valid step to the first, padding still at the end."""
+    axes = max(jnp.ndim(leaf) for leaf in jax.tree.leaves(inputs)) - 2  # of the batch
+    lengths = None if seq_lengths is None else jnp.asarray(seq_lengths)
+    return jax.tree.map(lambda a: flip_sequences(a, lengths, axes, time_major), outputs)
