@@ -68,7 +68,7 @@ from jaxrnn.layers import (
     Residual,
     Sequential,
 )
-from jaxrnn.unfold import BPTT, Autodiff, Scan, TruncatedBPTT, Unfolding, states, unfold
+from jaxrnn.unfold import BPTT, Associative, Autodiff, Scan, TruncatedBPTT, Unfolding, states, unfold
 
 if TYPE_CHECKING:
     from jaxrnn import data, decoding, interop, losses, models, plotting, training
@@ -82,6 +82,7 @@ __all__ = [
     "LSTM",
     "MGU",
     "Additive",
+    "Associative",
     "Autodiff",
     "Bidirectional",
     "BidirectionalInfo",

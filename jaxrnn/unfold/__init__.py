@@ -4,6 +4,7 @@ from jaxrnn.unfold.adjoints.autodiff import Autodiff
 from jaxrnn.unfold.adjoints.bptt import BPTT
 from jaxrnn.unfold.adjoints.truncated import TruncatedBPTT
 from jaxrnn.unfold.api import Unfolding, states, unfold
+from jaxrnn.unfold.associative import Associative
 from jaxrnn.unfold.scan import Scan
 
-__all__ = ["BPTT", "Autodiff", "Scan", "TruncatedBPTT", "Unfolding", "states", "unfold"]
+__all__ = ["BPTT", "Associative", "Autodiff", "Scan", "TruncatedBPTT", "Unfolding", "states", "unfold"]

@@ -69,7 +69,8 @@ def unfold(
         time_axis: the axis of time in xs, resets and outputs.
         emit: `emit(cell, params, state)`, what to keep of each step; None keeps nothing but `final`;
             `jaxrnn.states` keeps whole states.
-        method: how the values are computed: `Scan()`.
+        method: how the values are computed: `Scan()`, or for linear cells `Associative()`. It changes no value beyond
+            rounding.
         adjoint: how gradients are computed: `BPTT()`, `TruncatedBPTT(steps)`, `Autodiff()`. It never changes a value.
 
     Returns:

@@ -11,20 +11,9 @@ from jax import lax
 from jaxrnn.cells import checks
 from jaxrnn.cells.affine import affine
 from jaxrnn.cells.base import Additive, Cell, Driven, Gated, Inputs, State
-from jaxrnn.unfold import sizes
-from jaxrnn.unfold.problem import (
-    Flags,
-    Keep,
-    Kept,
-    Operands,
-    Problem,
-    Trajectory,
-    begin,
-    empty,
-    over_blocks,
-    put_block,
-    where,
-)
+from jaxrnn.unfold import recurrence, sizes
+from jaxrnn.unfold.forward import by_blocks
+from jaxrnn.unfold.problem import Flags, Keep, Operands, Problem, Trajectory, begin, where
 
 
 @dataclass(frozen=True)
@@ -50,37 +39,7 @@ class Scan:
 
     def run(self, problem: Problem, operands: Operands, keep: Keep | None = None) -> Trajectory:
         """Values alone, and what is to be kept of them for the way back."""
-        state, products, outputs = problem.step_shapes(operands)
-        blocks = keep is not None and keep.every > 1
-        block = problem.steps
-        if keep is not None and blocks:
-            block = keep.every
-        else:
-            for limit in (sizes.emit_block(problem, operands), sizes.drive_block(problem, operands)):
-                block = block if limit is None else min(block, limit)
-        block = max(1, min(block, problem.steps))
-        kept = None
-        if keep is not None:
-            rows = -(-problem.steps // block) if blocks else problem.steps
-            kept = Kept(empty(state, rows), empty(products, problem.steps) if keep.products else None)
-
-        def body(carry: Any, number: Any, start: Any, size: int) -> Any:
-            state, outputs, kept = carry
-            flags = problem.flags(operands, start, size)
-            xs = problem.inputs(operands, start, size, flags.valid)
-            first = jax.tree.map(lambda s: s[None], state)
-            state, states, products = self.states(
-                problem, operands, state, xs, flags, keep is not None and keep.products
-            )
-            outputs = put_block(outputs, problem.emit(operands.emit_params, states, xs, flags), start)
-            if kept is not None:
-                kept_states = put_block(kept.states, *((first, number) if blocks else (states, start)))
-                kept = Kept(kept_states, put_block(kept.products, products, start))
-            return state, outputs, kept
-
-        carry = operands.state, empty(outputs, problem.steps), kept
-        final, outputs, kept = over_blocks(body, carry, steps=problem.steps, block=block, backward=problem.reverse)
-        return Trajectory(outputs, final, kept, None)
+        return by_blocks(self.states, problem, operands, keep, sizes.drive_block(problem, operands))
 
     def states(
         self, problem: Problem, operands: Operands, state: State, xs: Inputs, flags: Flags, products: bool = False
@@ -122,6 +81,10 @@ class Scan:
             first = state, at(flags.time.size - 1 if problem.reverse else 0)
             (final, _), kept = lax.scan(ahead, first, flags, reverse=problem.reverse, unroll=self.unroll)
         return final, *kept
+
+    def solve(self, a: State, b: State, first: State, backward: bool) -> State:
+        """All states of s(t) = a(t) s(t-1) + b(t), or of the recurrence backward in time."""
+        return recurrence.sequential(a, b, first, backward)
 
 
 def _advance(cell: Cell, operands: Operands, driven: bool, products: bool) -> Callable[[State, Any], tuple[State, Any]]:

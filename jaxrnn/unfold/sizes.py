@@ -8,11 +8,13 @@ from typing import Any
 
 import jax
 
-from jaxrnn.cells.base import Driven, Gated
+from jaxrnn.cells.base import Driven, Gated, Linear
 from jaxrnn.unfold.problem import Keep, Operands, Problem, row_shapes
 
 CACHE = 1 << 19  # bytes of a block's working set on a CPU: half of a core's second-level cache
 LAUNCHES = 1 << 26  # the same on an accelerator, where small blocks are many launches; a guess, not measured
+PREFIX = 1 << 22  # bytes of states that a prefix scan finds at once
+PREFIX_STEP = 1 << 16  # bytes that one of its steps makes on a CPU: below, starting a kernel counts
 KEEP_PRODUCTS = 128 << 20  # bytes of recurrent products that may be kept for every step
 KEEP_STATES = 64 << 20  # bytes of states that may be kept for every step
 
@@ -30,18 +32,18 @@ def working_set() -> int:
 def keep(problem: Problem, operands: Operands, block: int | None) -> Keep:
     """What backpropagation keeps, with blocks of `block` steps if that was asked for.
 
-    For a gated cell every state, where all of them take little, or not much beside the outputs, which live for all of
-    time anyway; and the recurrent products where they take little. Else one state every √τ steps, so that what is kept
-    and what is recomputed at once are of one size.
+    For a gated or linear cell every state, where all of them take little, or not much beside the outputs, which live
+    for all of time anyway; and the recurrent products where they take little. Else one state every √τ steps, so that
+    what is kept and what is recomputed at once are of one size.
     """
     state, products, outputs = problem.step_shapes(operands)
     if block is not None:
         return Keep(block, False)
-    if isinstance(problem.cell, Gated):
-        if problem.steps * _step_bytes(state, products) <= KEEP_PRODUCTS:
-            return Keep(1, True)
-        if problem.steps * tree_bytes(state) <= max(KEEP_STATES, 2 * problem.steps * tree_bytes(outputs)):
-            return Keep(1, False)
+    if isinstance(problem.cell, Gated) and problem.steps * _step_bytes(state, products) <= KEEP_PRODUCTS:
+        return Keep(1, True)
+    small = problem.steps * tree_bytes(state) <= max(KEEP_STATES, 2 * problem.steps * tree_bytes(outputs))
+    if isinstance(problem.cell, Gated | Linear) and small:
+        return Keep(1, False)
     return Keep(max(2, math.isqrt(problem.steps)), False)
 
 
@@ -89,6 +91,21 @@ def pointwise_input(items: Any) -> bool:
     """Whether pointwise kernels read the items of a step on a CPU: XLA makes x U pointwise for a single feature."""
     leaves = jax.tree.leaves(items)
     return jax.default_backend() == "cpu" and bool(leaves) and leaves[0].shape[-1:] == (1,)
+
+
+def prefix_block(problem: Problem, operands: Operands) -> int:
+    """Steps whose states are found at once by a prefix scan: long blocks, for they are what is parallel."""
+    state, _, _ = problem.step_shapes(operands)
+    return max(256, PREFIX // max(1, tree_bytes(state)))
+
+
+def prefix_chunks(a: Any) -> int | None:
+    """Chunks of time that a prefix scan runs side by side; 1 where a step is wide already; None for a tree of all."""
+    if jax.default_backend() != "cpu":
+        return None
+    leaf = jax.tree.leaves(a)[0]
+    steps, width = leaf.shape[0], max(1, tree_bytes(row_shapes(a)))
+    return max(1, min(math.isqrt(steps), PREFIX_STEP // width))
 
 
 def emit_block(problem: Problem, operands: Operands) -> int | None:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from jaxrnn.unfold.problem import Operands, Problem, Trajectory
-from jaxrnn.unfold.scan import Scan
 
 
 @dataclass(frozen=True)
@@ -16,11 +15,9 @@ class Autodiff:
     """
 
     def run(self, problem: Problem, operands: Operands, method: Any) -> Trajectory:
-        """Values and gradients of the scan itself."""
-        if not isinstance(method, Scan):
-            raise TypeError(
-                f"Autodiff differentiates Scan only, got method={method!r}: pass method=Scan(), or adjoint=BPTT()"
-            )
+        """Values and gradients of the method itself."""
+        if not hasattr(method, "states"):
+            raise TypeError(f"Autodiff does not differentiate method={method!r}: pass method=Scan(), or adjoint=BPTT()")
         flags = problem.flags(operands, 0, problem.steps)
         xs = problem.inputs(operands, 0, problem.steps, flags.valid)
         final, states, _ = method.states(problem, operands, operands.state, xs, flags)

@@ -9,11 +9,12 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
 from jaxrnn.cells import checks
-from jaxrnn.cells.base import Gated
+from jaxrnn.cells.base import Gated, Linear
 from jaxrnn.unfold import sizes
 from jaxrnn.unfold.adjoints.gated import GatedPullback
 from jaxrnn.unfold.adjoints.generic import GenericPullback
 from jaxrnn.unfold.adjoints.inexact import add, inexact, split, zeros
+from jaxrnn.unfold.adjoints.linear import LinearPullback
 from jaxrnn.unfold.adjoints.reverse_only import reverse_only
 from jaxrnn.unfold.problem import (
     Block,
@@ -40,7 +41,7 @@ class BPTT:
     gradient of a recurrent matrix is one matrix product a block.
 
     Args:
-        block: steps in a block; None chooses from the sizes: for a `Gated` cell every state, and its recurrent
+        block: steps in a block; None chooses from the sizes: for a `Gated` or `Linear` cell every state, and recurrent
             products, where these are small or not large beside the outputs; else about √τ steps a block.
 
     Raises:
@@ -82,7 +83,7 @@ class BPTT:
         def backward(saved: Any, cotangents: Trajectory) -> Any:
             given, others, kept, xs_wanted = saved
             operands = merge(given, others)
-            gradients = _backward(problem, operands, keep, kept, cotangents, xs_wanted is not None)
+            gradients = _backward(problem, operands, method, keep, kept, cotangents, xs_wanted is not None)
             return gradients, [None] * len(others)
 
         values.defvjp(forward, backward, symbolic_zeros=True)
@@ -90,16 +91,24 @@ class BPTT:
 
 
 def _backward(
-    problem: Problem, operands: Operands, keep: Keep, kept: Kept, cotangents: Trajectory, xs_wanted: bool
+    problem: Problem,
+    operands: Operands,
+    method: Any,
+    keep: Keep,
+    kept: Kept,
+    cotangents: Trajectory,
+    xs_wanted: bool,
 ) -> list[Any]:
     """Cotangents of the operands, from the states that were kept and the cotangents of what was returned."""
     if all(isinstance(c, SymbolicZero) for c in jax.tree.leaves(cotangents.outputs)):
         problem, cotangents = replace(problem, read=None), cotangents._replace(outputs=None)
-    pullback = (GatedPullback if isinstance(problem.cell, Gated) else GenericPullback)(problem, operands)
+    pullback = _pullback(problem, operands, method)
     of_outputs, of_final = inexact(_arrays(cotangents.outputs)), inexact(_arrays(cotangents.final))
     block = keep.every
     if block == 1 and isinstance(pullback, GatedPullback):
         block = sizes.backward_block(problem, operands)
+    if block == 1 and isinstance(pullback, LinearPullback):
+        block = sizes.prefix_block(problem, operands)
 
     def body(carry: Any, number: Any, start: Any, size: int) -> Any:
         sums, lam, of_xs = carry
@@ -130,6 +139,15 @@ def _backward(
     given = inexact(operands)
     shared = [g.astype(x.dtype) for g, x in zip(shared, given, strict=False)]
     return shared + (of_xs if xs_wanted else [None] * len(inexact(operands.xs)))
+
+
+def _pullback(problem: Problem, operands: Operands, method: Any) -> GatedPullback | GenericPullback | LinearPullback:
+    """What steps back through a block, by the structure that the cell admits."""
+    if isinstance(problem.cell, Gated):
+        return GatedPullback(problem, operands)
+    if isinstance(problem.cell, Linear):
+        return LinearPullback(problem, operands, method.solve)
+    return GenericPullback(problem, operands)
 
 
 def _arrays(cotangents: Any) -> Any:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxrnn.cells.base import Additive, Gated, Inputs, Params, State
+from jaxrnn.unfold.adjoints import parts
 from jaxrnn.unfold.adjoints.inexact import accumulators, add, inexact, narrow, vjp
 from jaxrnn.unfold.problem import Block, Flags, Operands, Problem, row_shapes, where
 from jaxrnn.unfold.scan import Scan
@@ -44,7 +45,7 @@ class GatedPullback:
             self.activate = narrow(self.cell.gate, params, state, u)
         else:
             self.activate = narrow(self.cell.activate, params, state, u, a)
-        self.emit = narrow(problem.read, operands.emit_params, state, x) if problem.read is not None else None
+        self.emit = parts.narrow_emit(problem, operands)
 
     def _drive(self, params: Params, x: Inputs) -> Any:
         return self.cell.drive(params, self.problem.select(x))
@@ -67,9 +68,7 @@ class GatedPullback:
         of_matrices = [s.astype(W.dtype) for s, W in zip(sums.recurrent, inexact(self.matrices), strict=True)]
         (of_params,) = self.pull_matrices(of_matrices)
         of_params = add(add(of_params, self.drive.widen(sums.drive)), self.activate.widen(sums.activate))
-        emit_params = inexact(self.operands.emit_params)
-        of_emit = [jnp.zeros_like(p) for p in emit_params] if self.emit is None else self.emit.widen(sums.emit)
-        return of_params, of_emit, sums.initial
+        return of_params, parts.of_emit_params(self.emit, sums.emit, self.operands), sums.initial
 
     def block(
         self, sums: Sums, lam: list[Any], block: Block, of_outputs: list[Any]
@@ -78,11 +77,8 @@ class GatedPullback:
         xs, flags, after = block.xs, block.flags, block.after
         if after is None:
             after = Scan().states(self.problem, self.operands, block.first, xs, flags)[1]
-        before = jax.tree.map(self._shift, block.first, after)
-        entered = before
-        if flags.reset is not None:
-            entered = jax.vmap(where, in_axes=(0, None, 0))(flags.reset, self.operands.state, before)
-        of_emit, of_after, of_xs = self._emitted(after, xs, flags, of_outputs)
+        entered = parts.entered(parts.before(block.first, after, self.problem.reverse), self.operands.state, flags)
+        of_emit, of_after, of_xs = parts.through_outputs(self.emit, after, xs, flags, of_outputs)
         u, pull_drive = vjp(self.drive.function, self.drive.arrays, xs)
         if isinstance(self.cell, Additive):
             read = (u + self._recur(entered) if block.products is None else block.products,)
@@ -104,23 +100,6 @@ class GatedPullback:
             of_initial,
         )
         return sums, lam, add(of_driven, of_xs)
-
-    def _shift(self, first: jax.Array, after: jax.Array) -> jax.Array:
-        """The array before each step of a block, from the one after each step."""
-        parts = (after[1:], first[None]) if self.problem.reverse else (first[None], after[:-1])
-        return jnp.concatenate(parts)
-
-    def _emitted(self, after: State, xs: Inputs, flags: Flags, of_outputs: list[Any]) -> tuple[Any, ...]:
-        """Gradients through the outputs alone: of the parameters they read, of the states, of the inputs."""
-        if self.emit is None:
-            return [], [jnp.zeros_like(s) for s in inexact(after)], [jnp.zeros_like(x) for x in inexact(xs)]
-        read = jax.vmap(self.emit.function, in_axes=(None, 0, 0), axis_size=flags.time.size)
-
-        def outputs(arrays: list[Any], states: State, xs: Inputs) -> Any:
-            values = read(arrays, states, xs)
-            return values if flags.valid is None else where(flags.valid, values, jax.tree.map(jnp.zeros_like, values))
-
-        return vjp(outputs, self.emit.arrays, after, xs)[1](of_outputs)
 
     def _step_back(
         self, sums: Sums, lam: list[Any], at: tuple[Any, ...], of_after: list[Any], flags: Flags

@@ -1,0 +1,66 @@
+"""Linear cells many steps at once: the values and gradients of one step after another."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxrnn import BPTT, GRU, LRU, Associative, Autodiff, MinGRU, MinLSTM, Scan, Stack, TruncatedBPTT, unfold
+from tests.grid import Diagonal, close, gradients, quick, weigh
+
+STEPS = 23  # chunks and blocks do not divide it
+
+SCENARIOS = {
+    "one sequence": ((), {}),
+    "backward, padded": ((3,), {"reverse": True, "lengths": np.array([23, 0, 9])}),
+    "padded, resets": ((3,), {"lengths": np.array([5, 23, 14]), "resets": np.arange(STEPS * 3).reshape(-1, 3) % 7 == 3}),
+}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("cell", [Diagonal(2, 3), LRU(2, 3, 2)], ids=["diagonal", "lru"])
+def test_equals_one_step_after_another(cell, scenario):
+    batch, arguments = SCENARIOS[scenario]
+    params = cell.init(jax.random.key(0), jnp.float64)
+    xs = jax.random.normal(jax.random.key(1), (STEPS, *batch, 2), jnp.float64)
+    state = jax.tree.map(lambda s: s + 0.3, cell.initial_state(params, batch))
+
+    def run(method, adjoint):
+        def loss(params, xs):
+            run = unfold(cell, params, xs, state=state, method=method, adjoint=adjoint, **arguments)
+            values = run.outputs, jax.tree.map(lambda s: jnp.stack([s.real, s.imag]), run.final)
+            return weigh(values), values
+
+        return gradients(loss, params, xs)
+
+    def all_pairs():
+        exact = [(Scan(), BPTT()), (Associative(), BPTT()), (Associative(), BPTT(5)), (Associative(), Autodiff())]
+        cut = [(Scan(), TruncatedBPTT(4)), (Associative(), TruncatedBPTT(4))]
+        return run(Scan(), Autodiff()), [run(*pair) for pair in exact], [run(*pair) for pair in cut]
+
+    expected, found, (cut, cut_at_once) = quick(all_pairs)()
+    for each in found:
+        close(each, expected, 1e-10, 1e-11)
+    close(cut_at_once, cut, 1e-10, 1e-11)
+
+
+@pytest.mark.parametrize("cell", [MinGRU(3, 4), MinLSTM(3, 4), LRU(3, 4, 2)], ids=["mingru", "minlstm", "lru"])
+def test_long_sequences_in_single_precision(cell):
+    params = cell.init(jax.random.key(0), jnp.float32)
+    xs = jax.random.normal(jax.random.key(1), (65_536, 3), jnp.float32)
+
+    def run(method, params):
+        outputs = unfold(cell, params, xs, method=method).outputs
+        return jnp.mean(jnp.square(outputs)), outputs
+
+    at_once, in_turn = (
+        jax.jit(jax.value_and_grad(run, 1, has_aux=True), static_argnums=0)(method, params)
+        for method in (Associative(), Scan())
+    )
+    close(at_once, in_turn, 1e-4, 1e-4)
+
+
+def test_other_cells_are_refused_by_name():
+    net = Stack([MinGRU(2, 3), GRU(3, 3)])
+    with pytest.raises(TypeError, match=r"Linear .*got GRU\(input_size=3.*pass method=Scan\(\)"):
+        unfold(net, net.init(jax.random.key(0)), jnp.ones((5, 2)), method=Associative())
