@@ -15,7 +15,7 @@ Tree = Any
 def special_steps(a: Tree, b: Tree, initial: Tree, flags: Flags) -> tuple[Tree, Tree]:
     """The same recurrence where steps return to s(0) first, or are past the end and leave the state as it is."""
     if flags.reset is not None:
-        b = where(flags.reset, jax.tree.map(lambda a, b, s: a * s + b, a, b, initial), b)
+        b = where(flags.reset, jax.tree.map(lambda a, b, s: a * s[None] + b, a, b, initial), b)
         a = where(flags.reset, jax.tree.map(jnp.zeros_like, a), a)
     if flags.valid is not None:
         a = where(flags.valid, a, jax.tree.map(jnp.ones_like, a))
@@ -40,7 +40,7 @@ def parallel(a: Tree, b: Tree, first: Tree, backward: bool) -> Tree:
         return sequential(a, b, first, backward)
     if chunks is None:
         scanned = lax.associative_scan(_compose, (a, b), reverse=backward)
-        return jax.tree.map(lambda a, b, s: a * s + b, *scanned, first)
+        return jax.tree.map(lambda a, b, s: a * s[None] + b, *scanned, first)
     return _by_chunks(a, b, first, backward, chunks)
 
 
@@ -73,7 +73,7 @@ def _by_chunks(a: Tree, b: Tree, first: Tree, backward: bool, chunks: int) -> Tr
     starts = lax.scan(across, first, ends, reverse=backward)[1]
 
     def whole(product: jax.Array, state: jax.Array, start: jax.Array) -> jax.Array:
-        state = (state + product * start).swapaxes(0, 1)
+        state = (state + product * start[None]).swapaxes(0, 1)
         return state.reshape(-1, *state.shape[2:])[:steps]
 
     return jax.tree.map(whole, products, states, starts)
