@@ -20,11 +20,16 @@ from jaxrnn import (
     CoupledLSTM,
     Driven,
     Elman,
+    ElmanState,
     Gated,
     IndRNN,
     Jordan,
+    LayerNormGRU,
+    LayerNormLSTM,
     LeakyElman,
+    LearnedInitialState,
     Linear,
+    LSTMState,
     MinGRU,
     MinLSTM,
     OriginalGRU,
@@ -33,11 +38,15 @@ from jaxrnn import (
     Readout,
     Scan,
     Stack,
+    StateNoise,
     Supervised,
     TruncatedBPTT,
+    VariationalDropout,
+    Zoneout,
+    perturbed,
     transition,
 )
-from tests import oracles, oracles_cells
+from tests import oracles, oracles_around, oracles_cells
 
 T = 7  # steps: blocks of 3 and of 4 do not divide them
 D = 2  # entries of x(t)
@@ -235,6 +244,15 @@ def _tree(rng: np.random.Generator, axes: tuple[int, ...]) -> dict[str, np.ndarr
     return {"gain": rng.normal(size=(*axes, 1)), "in": _vector(rng, axes)}
 
 
+def _zoned_out(rng: np.random.Generator, axes: tuple[int, ...]) -> tuple[np.ndarray, LSTMState]:
+    h, c = rng.random((2, *axes, 3)) < 0.4
+    return _vector(rng, axes), LSTMState(h, c)
+
+
+def _noisy(rng: np.random.Generator, axes: tuple[int, ...]) -> tuple[np.ndarray, ElmanState]:
+    return _vector(rng, axes), ElmanState(0.1 * rng.normal(size=(*axes, 3)))
+
+
 class Entry(NamedTuple):
     """One cell of the grid."""
 
@@ -242,6 +260,7 @@ class Entry(NamedTuple):
     cell: Cell
     oracle: oracles.Oracle
     draw: Draw = _vector  # inputs for the axes (time, *batch)
+    prepare: Callable[[Any], Any] = lambda params: params  # what is done to new parameters
 
 
 CELLS = (
@@ -283,6 +302,33 @@ CELLS = (
     Entry("jordan", Jordan(D, 3, 2), oracles_cells.JORDAN),
     Entry("ind_rnn", IndRNN(D, 3), oracles_cells.IND_RNN),
     Entry("lru", LRU(D, 3), oracles_cells.LRU),
+    Entry("layer_norm_lstm", LayerNormLSTM(D, 3), oracles_around.LAYER_NORM_LSTM),
+    Entry("layer_norm_gru", LayerNormGRU(D, 3), oracles_around.LAYER_NORM_GRU),
+    Entry(
+        "variational_dropout",
+        VariationalDropout(Elman(D, 3), 0.4),
+        oracles_around.variational_dropout_elman(0.4),
+        prepare=lambda params: params._replace(mask=jnp.array([True, False, True])),
+    ),
+    Entry(
+        "zoneout",
+        perturbed(LSTM(D, 3), Zoneout(0.4)),
+        oracles_around.zoneout(oracles.LSTM, {"h": 0.4, "c": 0.4}),
+        _zoned_out,
+    ),
+    Entry(
+        "zoneout_in_evaluation",
+        perturbed(LSTM(D, 3), Zoneout(LSTMState(h=0.1, c=0.4))),
+        oracles_around.zoneout(oracles.LSTM, {"h": 0.1, "c": 0.4}),
+        lambda rng, axes: (_vector(rng, axes), None),
+    ),
+    Entry(
+        "state_noise",
+        perturbed(Readout(Elman(D, 3), 2), StateNoise(0.1)),
+        oracles_around.state_noise(oracles.readout(oracles.ELMAN)),
+        _noisy,
+    ),
+    Entry("learned_initial_state", LearnedInitialState(GRU(D, 3)), oracles_around.learned_initial_state(oracles.GRU)),
 )
 NAMES = [entry.name for entry in CELLS]
 # One cell of each way through the package, for the laws that compile the largest programs; the oracle runs over all.
@@ -330,7 +376,7 @@ class Sample(NamedTuple):
 def sample(entry: Entry, batch: tuple[int, ...], dtype: DTypeLike = jnp.float64, seed: int = 0) -> Sample:
     """Parameters, a state that is not zero, and inputs `(T, *batch, ...)`."""
     rng = np.random.default_rng(seed)
-    params = entry.cell.init(jax.random.key(seed), dtype)
+    params = entry.prepare(entry.cell.init(jax.random.key(seed), dtype))
     zero = entry.cell.initial_state(params, batch)
 
     def draw(s: Any) -> Any:

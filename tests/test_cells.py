@@ -82,7 +82,13 @@ def test_traits_say_what_a_step_does(entry: grid.Entry) -> None:
         grid.close(cell.advance(params, state, u), expected, 1e-6, 1e-6)
         grid.close(jax.tree.map(lambda a: a[0], cell.drive(params, xs)), u, 1e-6, 1e-6)
     if isinstance(cell, Gated):
-        a = jax.tree.map(lambda W: cell.hidden(params, state) @ W, cell.recurrent(params))
+        h = cell.hidden(params, state)
+
+        def times(W: jax.Array) -> jax.Array:  # block by block, where W has blocks
+            parts = [h] if W.ndim == 2 else jnp.split(h, W.shape[0], axis=-1)
+            return jnp.concatenate([part @ B for part, B in zip(parts, W.reshape(-1, *W.shape[-2:]), strict=True)], -1)
+
+        a = jax.tree.map(times, cell.recurrent(params))
         grid.close(cell.activate(params, state, cell.drive(params, x), a), expected, 1e-6, 1e-6)
     if isinstance(cell, Linear):
         a, b = cell.coefficients(params, x)

@@ -2,11 +2,15 @@
 
 from jaxrnn.cells.base import Additive, Cell, Driven, Gated, Linear, Transition, Weights, Wrapped, transition
 from jaxrnn.cells.coupled_lstm import CoupledLSTM, CoupledLSTMParams
+from jaxrnn.cells.dropconnect import weight_dropout
 from jaxrnn.cells.elman import Elman, ElmanParams, ElmanState
 from jaxrnn.cells.gru import GRU, GRUParams, GRUState
 from jaxrnn.cells.ind_rnn import IndRNN, IndRNNParams
 from jaxrnn.cells.jordan import Jordan, JordanParams, JordanState
+from jaxrnn.cells.layer_norm_gru import LayerNormGRU, LayerNormGRUParams
+from jaxrnn.cells.layer_norm_lstm import LayerNormLSTM, LayerNormLSTMParams
 from jaxrnn.cells.leaky import LeakyElman, LeakyElmanParams
+from jaxrnn.cells.learned_initial_state import LearnedInitialState, LearnedInitialStateParams
 from jaxrnn.cells.lru import LRU, LRUParams, LRUState
 from jaxrnn.cells.lstm import LSTM, LSTMParams, LSTMState
 from jaxrnn.cells.mgu import MGU, MGUParams
@@ -14,9 +18,13 @@ from jaxrnn.cells.min_gru import MinGRU, MinGRUParams
 from jaxrnn.cells.min_lstm import MinLSTM, MinLSTMParams, MinLSTMState
 from jaxrnn.cells.original_gru import OriginalGRU, OriginalGRUParams
 from jaxrnn.cells.peephole_lstm import PeepholeLSTM, PeepholeLSTMParams
+from jaxrnn.cells.perturbation import Perturbation, Perturbed, PerturbedGated, perturbed
 from jaxrnn.cells.projected_lstm import ProjectedLSTM, ProjectedLSTMParams, ProjectedLSTMState
 from jaxrnn.cells.readout import Readout, ReadoutParams, Supervised, SupervisedState
 from jaxrnn.cells.stack import Stack
+from jaxrnn.cells.state_noise import StateNoise
+from jaxrnn.cells.variational_dropout import VariationalDropout, VariationalDropoutParams, sequence_dropout
+from jaxrnn.cells.zoneout import Zoneout
 
 __all__ = [
     "GRU",
@@ -43,8 +51,14 @@ __all__ = [
     "LRUState",
     "LSTMParams",
     "LSTMState",
+    "LayerNormGRU",
+    "LayerNormGRUParams",
+    "LayerNormLSTM",
+    "LayerNormLSTMParams",
     "LeakyElman",
     "LeakyElmanParams",
+    "LearnedInitialState",
+    "LearnedInitialStateParams",
     "Linear",
     "MGUParams",
     "MinGRU",
@@ -56,16 +70,26 @@ __all__ = [
     "OriginalGRUParams",
     "PeepholeLSTM",
     "PeepholeLSTMParams",
+    "Perturbation",
+    "Perturbed",
+    "PerturbedGated",
     "ProjectedLSTM",
     "ProjectedLSTMParams",
     "ProjectedLSTMState",
     "Readout",
     "ReadoutParams",
     "Stack",
+    "StateNoise",
     "Supervised",
     "SupervisedState",
     "Transition",
+    "VariationalDropout",
+    "VariationalDropoutParams",
     "Weights",
     "Wrapped",
+    "Zoneout",
+    "perturbed",
+    "sequence_dropout",
     "transition",
+    "weight_dropout",
 ]

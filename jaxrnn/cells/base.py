@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxrnn.cells import checks
-from jaxrnn.cells.affine import affine
+from jaxrnn.cells.affine import affine, recurrent_product
 from jaxrnn.cells.closure import close
 
 # Pytrees of arrays. Their structure is the cell's own: a NamedTuple with one documented shape a field.
@@ -66,14 +66,17 @@ class Driven(Cell):
 
 
 class Gated(Driven):
-    """A driven cell that reads its state through products h(t-1) @ W and is pointwise after them.
+    """A driven cell that reads its state through products h(t-1) @ W and has no product after them.
 
     `advance(s, u) = activate(s, u, h @ W)`. The gradient of W is then one product a block, `Σ_t h(t-1)ᵀ ∂L/∂a(t)`.
     """
 
     @abc.abstractmethod
     def recurrent(self, params: Params) -> Any:
-        """The recurrent matrices: a pytree of arrays `(hidden, n)`, one for each gate."""
+        """The recurrent matrices: a pytree of arrays `(hidden, n)`, one for each gate.
+
+        A block-diagonal one is `(blocks, hidden/blocks, n)`; its product is `(*batch, blocks·n)`.
+        """
 
     @abc.abstractmethod
     def hidden(self, params: Params, state: State) -> jax.Array:
@@ -84,12 +87,12 @@ class Gated(Driven):
 
     @abc.abstractmethod
     def activate(self, params: Params, state: State, u: Any, a: Any) -> State:
-        """s(t) from s(t-1), the drive u(t) and a = h(t-1) @ W (a tree like `recurrent`'s): element by element."""
+        """s(t) from s(t-1), the drive u(t) and a = h(t-1) @ W (a tree like `recurrent`'s)."""
 
     def recur(self, params: Params, state: State) -> Any:
         """a(t) = h(t-1) @ W, for each recurrent matrix."""
         h = self.hidden(params, state)
-        return jax.tree.map(lambda W: h @ W, self.recurrent(params))
+        return jax.tree.map(lambda W: recurrent_product(h, W), self.recurrent(params))
 
     def advance(self, params: Params, state: State, u: Any) -> State:
         """s(t) = activate(s(t-1), u(t), a(t))."""

@@ -30,13 +30,14 @@ def number(
     below: float = math.inf,
     most: float = math.inf,
 ) -> None:
-    """Raise unless the value is a number within its limits."""
+    """Raise unless the value is a number within its limits. The owner has the value, or is a function's name."""
+    owner = owner if isinstance(owner, str) else type(owner).__name__
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{type(owner).__name__}: {name} must be a number, got {value!r}")
+        raise TypeError(f"{owner}: {name} must be a number, got {value!r}")
     if not (least <= value <= most and above < value < below):
         limits = {"at least": least, "above": above, "below": below, "at most": most}
         text = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if math.isfinite(limit))
-        raise ValueError(f"{type(owner).__name__}: {name} must be {text}, got {value!r}")
+        raise ValueError(f"{owner}: {name} must be {text}, got {value!r}")
 
 
 def features(owner: object, x: Any, size: int) -> None:
@@ -60,3 +61,24 @@ def cell(owner: object, inner: Any) -> None:
         raise TypeError(
             f"{name}: expected a cell, got {inner!r}: pass an instance such as GRU(input_size, hidden_size)"
         )
+
+
+def gated(owner: object, inner: Any, kind: type) -> None:
+    """Raise unless a cell is of the kind `Gated`."""
+    cell(owner, inner)
+    if not isinstance(inner, kind):
+        raise TypeError(
+            f"{type(owner).__name__}: inner must be Gated, such as LSTM(input_size, hidden_size), got {inner}: "
+            "put a readout or a stack around this one"
+        )
+
+
+def recurrent_matrix(name: str, params: Any) -> Any:
+    """W of a NamedTuple of parameters; raise where there is none."""
+    W = getattr(params, "W", None) if hasattr(params, "_replace") else None
+    if W is None:
+        raise TypeError(
+            f"{name}: params must be the parameters of one cell, with a field W, such as those of LSTM(...).init(key), "
+            f"got {type(params).__name__}: pass the part that belongs to the cell, such as params.cell"
+        )
+    return W

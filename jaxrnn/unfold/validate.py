@@ -132,8 +132,14 @@ def parameters(cell: Cell, params: Params) -> None:
         expected = jax.eval_shape(lambda: cell.init(jax.random.key(0)))
     except (ValueError, NotImplementedError, jax.errors.JAXTypeError):  # the caller makes them
         return
-    same = jax.tree.structure(params) == jax.tree.structure(expected) and all(
-        jnp.shape(a) == b.shape for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(expected), strict=True)
+    # Where the cell draws None, the caller may put something later, such as a mask; the cell checks it.
+    leaves, structure = jax.tree.flatten(expected, is_leaf=lambda leaf: leaf is None)
+    try:
+        given = structure.flatten_up_to(params)
+    except ValueError:
+        given = []
+    same = len(given) == len(leaves) and all(
+        b is None or (hasattr(a, "shape") and a.shape == b.shape) for a, b in zip(given, leaves, strict=True)
     )
     if not same:
         raise ValueError(

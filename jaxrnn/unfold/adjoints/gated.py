@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxrnn.cells.affine import recurrent_gradient, recurrent_product
 from jaxrnn.cells.base import Additive, Gated, Inputs, Params, State
 from jaxrnn.unfold.adjoints import parts
 from jaxrnn.unfold.adjoints.inexact import accumulators, add, inexact, narrow, vjp
@@ -38,7 +39,7 @@ class GatedPullback:
         x = row_shapes(operands.xs)
         u = jax.eval_shape(self._drive, params, x)
         self.matrices, self.pull_matrices = vjp(self.cell.recurrent, params)
-        self.transposed = [W.T for W in inexact(self.matrices)]
+        self.transposed = [jnp.swapaxes(W, -1, -2) for W in inexact(self.matrices)]
         a = jax.eval_shape(self._recur, state)
         self.drive = narrow(self._drive, params, x)
         if isinstance(self.cell, Additive):
@@ -55,7 +56,7 @@ class GatedPullback:
 
     def _recur(self, state: State) -> Any:
         h = self._hidden(state)
-        return jax.tree.map(lambda W: h @ W, self.matrices)
+        return jax.tree.map(lambda W: recurrent_product(h, W), self.matrices)
 
     def start(self) -> Sums:
         """Zero sums."""
@@ -87,10 +88,9 @@ class GatedPullback:
         lam, of_activate, of_initial, of_read = self._step_back(sums, lam, (entered, *read), of_after, flags)
         of_u, of_a = of_read[0], of_read[-1]
         of_drive, of_driven = pull_drive(of_u)
-        h = _rows(self._hidden(entered)).T
+        h, matrices = self._hidden(entered), inexact(self.matrices)
         of_matrices = [
-            jnp.matmul(h, _rows(d), preferred_element_type=total.dtype)
-            for d, total in zip(of_a, sums.recurrent, strict=True)
+            recurrent_gradient(h, d, W, total.dtype) for d, W, total in zip(of_a, matrices, sums.recurrent, strict=True)
         ]
         sums = Sums(
             add(sums.drive, of_drive),
@@ -121,7 +121,8 @@ class GatedPullback:
                 lam, held = where(flag.valid, lam, nothing), where(flag.valid, nothing, lam)
             of_arrays, before, *of_read = pullback(lam)
             if self.transposed:  # a cell may do without a recurrent matrix
-                (of_hidden,) = to_state([sum(d @ W for d, W in zip(of_read[-1], self.transposed, strict=True))])
+                products = (recurrent_product(d, W) for d, W in zip(of_read[-1], self.transposed, strict=True))
+                (of_hidden,) = to_state([sum(products)])
                 before = add(before, of_hidden)
             if flag.reset is not None:
                 nothing = [jnp.zeros_like(x) for x in before]
@@ -137,8 +138,3 @@ class GatedPullback:
             back, carry, (pullbacks, of_after, flags), reverse=not self.problem.reverse
         )
         return lam, of_params, of_initial, of_read
-
-
-def _rows(array: jax.Array) -> jax.Array:
-    """`(..., n)` as a matrix of rows."""
-    return array.reshape(-1, array.shape[-1])
