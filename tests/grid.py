@@ -15,8 +15,10 @@ from jaxrnn import (
     LRU,
     LSTM,
     MGU,
+    SLSTM,
     Autodiff,
     Cell,
+    ConvLSTM,
     CoupledLSTM,
     Driven,
     Elman,
@@ -36,6 +38,7 @@ from jaxrnn import (
     PeepholeLSTM,
     ProjectedLSTM,
     Readout,
+    Reservoir,
     Scan,
     Stack,
     StateNoise,
@@ -229,6 +232,7 @@ def log_loss(o: jax.Array, y: jax.Array) -> jax.Array:
     return jax.nn.logsumexp(o, axis=-1) - jnp.take_along_axis(o, y[..., None], axis=-1)[..., 0]
 
 
+RATES: Any = (0.1, 0.4)  # of zoneout, for h and for c
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Any]
 
 
@@ -249,8 +253,13 @@ def _zoned_out(rng: np.random.Generator, axes: tuple[int, ...]) -> tuple[np.ndar
     return _vector(rng, axes), LSTMState(h, c)
 
 
+def _image(rng: np.random.Generator, axes: tuple[int, ...]) -> np.ndarray:
+    return rng.normal(size=(*axes, 2, 3, 1))
+
+
 def _noisy(rng: np.random.Generator, axes: tuple[int, ...]) -> tuple[np.ndarray, ElmanState]:
-    return _vector(rng, axes), ElmanState(0.1 * rng.normal(size=(*axes, 3)))
+    noise: Any = 0.1 * rng.normal(size=(*axes, 3))
+    return _vector(rng, axes), ElmanState(noise)
 
 
 class Entry(NamedTuple):
@@ -260,6 +269,8 @@ class Entry(NamedTuple):
     cell: Cell
     oracle: oracles.Oracle
     draw: Draw = _vector  # inputs for the axes (time, *batch)
+    start: Callable[[Any], Any] = lambda state: state  # what is done to a random state, to make it one that can be
+    fixed: bool = False  # the parameters are constants: their gradients are zero
     prepare: Callable[[Any], Any] = lambda params: params  # what is done to new parameters
 
 
@@ -302,8 +313,8 @@ CELLS = (
     Entry("jordan", Jordan(D, 3, 2), oracles_cells.JORDAN),
     Entry("ind_rnn", IndRNN(D, 3), oracles_cells.IND_RNN),
     Entry("lru", LRU(D, 3), oracles_cells.LRU),
-    Entry("layer_norm_lstm", LayerNormLSTM(D, 3), oracles_around.LAYER_NORM_LSTM),
-    Entry("layer_norm_gru", LayerNormGRU(D, 3), oracles_around.LAYER_NORM_GRU),
+    Entry("layer_norm_lstm", LayerNormLSTM(D, 3, oracles_around.EPSILON), oracles_around.LAYER_NORM_LSTM),
+    Entry("layer_norm_gru", LayerNormGRU(D, 3, oracles_around.EPSILON), oracles_around.LAYER_NORM_GRU),
     Entry(
         "variational_dropout",
         VariationalDropout(Elman(D, 3), 0.4),
@@ -318,7 +329,7 @@ CELLS = (
     ),
     Entry(
         "zoneout_in_evaluation",
-        perturbed(LSTM(D, 3), Zoneout(LSTMState(h=0.1, c=0.4))),
+        perturbed(LSTM(D, 3), Zoneout(LSTMState(*RATES))),
         oracles_around.zoneout(oracles.LSTM, {"h": 0.1, "c": 0.4}),
         lambda rng, axes: (_vector(rng, axes), None),
     ),
@@ -328,6 +339,9 @@ CELLS = (
         oracles_around.state_noise(oracles.readout(oracles.ELMAN)),
         _noisy,
     ),
+    Entry("slstm", SLSTM(D, 4, heads=2), oracles_around.slstm(2), start=lambda state: state._replace(n=1 + state.n**2)),
+    Entry("reservoir", Reservoir(D, 3, leak=0.7, density=0.5), oracles_around.reservoir(0.7), fixed=True),
+    Entry("conv_lstm", ConvLSTM((2, 3), 1, 1, (2, 3)), oracles_around.CONV_LSTM, _image),
     Entry("learned_initial_state", LearnedInitialState(GRU(D, 3)), oracles_around.learned_initial_state(oracles.GRU)),
 )
 NAMES = [entry.name for entry in CELLS]
@@ -387,6 +401,8 @@ def sample(entry: Entry, batch: tuple[int, ...], dtype: DTypeLike = jnp.float64,
 
     state = jax.tree.map(draw, zero)
     return Sample(params, cast(state, dtype), cast(entry.draw(rng, (T, *batch)), dtype))
+    state = jax.tree.map(lambda s: 0.5 * rng.normal(size=s.shape) if is_float(s) else np.asarray(s), zero)
+    return Sample(params, cast(entry.start(state), dtype), cast(entry.draw(rng, (T, *batch)), dtype))
 
 
 def weigh(tree: Any, salt: float = 0.0) -> Any:

@@ -32,6 +32,8 @@ from tests import grid, oracles, oracles_around
 
 XS = np.random.default_rng(0).normal(size=(grid.T, 2, 2))
 
+RATES: Any = (0.1, 0.5)  # of h and of c
+
 
 @pytest.mark.usefixtures("x64")
 def test_every_sequence_has_its_own_mask() -> None:
@@ -78,7 +80,7 @@ def test_masks_drop_at_their_rate(key: jax.Array) -> None:
     assert mask.dtype == jnp.bool_
     np.testing.assert_allclose(mask.mean(), 0.7, atol=0.02)
     assert not np.array_equal(mask, cell.draw_mask(jax.random.key(1), params, (50,)))
-    zoned = perturbed(LSTM(2, 100), Zoneout(LSTMState(h=0.1, c=0.5)))
+    zoned = perturbed(LSTM(2, 100), Zoneout(LSTMState(*RATES)))
     masks = zoned.draw(key, params.cell, steps=20, batch_shape=(5,))
     assert masks.h.shape == masks.c.shape == (20, 5, 100)
     np.testing.assert_allclose(masks.h.mean(), 0.1, atol=0.02)
@@ -90,7 +92,7 @@ def test_masks_drop_at_their_rate(key: jax.Array) -> None:
 
 def test_inputs_lose_the_same_entries_in_every_step(key: jax.Array) -> None:
     for axis in (0, 1, -2):
-        dropped = np.moveaxis(sequence_dropout(key, jnp.ones((20, 30, 40)), 0.25, time_axis=axis), axis, 0)
+        dropped = np.moveaxis(np.asarray(sequence_dropout(key, jnp.ones((20, 30, 40)), 0.25, time_axis=axis)), axis, 0)
         np.testing.assert_array_equal(dropped, np.broadcast_to(dropped[:1], dropped.shape))
         assert set(np.unique(dropped)) == {np.float32(0), np.float32(1 / 0.75)}
         np.testing.assert_allclose(dropped.mean(), 1, atol=0.1)
@@ -210,6 +212,6 @@ def test_wrong_masks(key: jax.Array) -> None:
     ):
         with pytest.raises(ValueError, match="booleans like the state"):
             unfold(zoned, params.cell, (xs, masks))
-    rates = perturbed(GRU(2, 3), Zoneout(LSTMState(0.1, 0.1)))
+    rates = perturbed(GRU(2, 3), Zoneout(LSTMState(*RATES)))
     with pytest.raises(ValueError, match="rate must be one number or a tree"):
         unfold(rates, params.cell, (xs, None))

@@ -1,6 +1,7 @@
 """Transition functions: one family a file."""
 
-from jaxrnn.cells.base import Additive, Cell, Driven, Gated, Linear, Transition, Weights, Wrapped, transition
+from jaxrnn.cells.base import Additive, Cell, Driven, Gated, Linear, Spatial, Transition, Weights, Wrapped, transition
+from jaxrnn.cells.conv_lstm import ConvLSTM, ConvLSTMParams, ConvLSTMState
 from jaxrnn.cells.coupled_lstm import CoupledLSTM, CoupledLSTMParams
 from jaxrnn.cells.dropconnect import weight_dropout
 from jaxrnn.cells.elman import Elman, ElmanParams, ElmanState
@@ -21,6 +22,8 @@ from jaxrnn.cells.peephole_lstm import PeepholeLSTM, PeepholeLSTMParams
 from jaxrnn.cells.perturbation import Perturbation, Perturbed, PerturbedGated, perturbed
 from jaxrnn.cells.projected_lstm import ProjectedLSTM, ProjectedLSTMParams, ProjectedLSTMState
 from jaxrnn.cells.readout import Readout, ReadoutParams, Supervised, SupervisedState
+from jaxrnn.cells.reservoir import Reservoir, ReservoirParams, ReservoirState, ridge_readout
+from jaxrnn.cells.slstm import SLSTM, SLSTMParams, SLSTMState
 from jaxrnn.cells.stack import Stack
 from jaxrnn.cells.state_noise import StateNoise
 from jaxrnn.cells.variational_dropout import VariationalDropout, VariationalDropoutParams, sequence_dropout
@@ -31,8 +34,12 @@ __all__ = [
     "LRU",
     "LSTM",
     "MGU",
+    "SLSTM",
     "Additive",
     "Cell",
+    "ConvLSTM",
+    "ConvLSTMParams",
+    "ConvLSTMState",
     "CoupledLSTM",
     "CoupledLSTMParams",
     "Driven",
@@ -78,6 +85,12 @@ __all__ = [
     "ProjectedLSTMState",
     "Readout",
     "ReadoutParams",
+    "Reservoir",
+    "ReservoirParams",
+    "ReservoirState",
+    "SLSTMParams",
+    "SLSTMState",
+    "Spatial",
     "Stack",
     "StateNoise",
     "Supervised",
@@ -89,6 +102,7 @@ __all__ = [
     "Wrapped",
     "Zoneout",
     "perturbed",
+    "ridge_readout",
     "sequence_dropout",
     "transition",
     "weight_dropout",

@@ -136,6 +136,15 @@ class Additive(Gated):
         return self.gate(params, state, u + a)
 
 
+class Spatial(Cell):
+    """A cell whose input has axes of space between the batch axes and the features: x(t) `(*batch, *spatial, n)`.
+
+    Of an input alone, `unfold` could not tell them from batch axes.
+    """
+
+    spatial: tuple[int, ...]
+
+
 class Linear(Driven):
     """A cell that is linear in its state, element by element: `s(t) = a(t) * s(t-1) + b(t)`.
 

@@ -21,6 +21,8 @@ class GRUParams(NamedTuple):
     b: jax.Array  # (3·hidden,)
     c: jax.Array  # (hidden,), the recurrent bias of n, inside the reset
 
+    gates = "rzn"  # of b, in order
+
 
 class GRUState(NamedTuple):
     """s(t) of a GRU."""

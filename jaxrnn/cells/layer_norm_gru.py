@@ -25,6 +25,8 @@ class LayerNormGRUParams(NamedTuple):
     gain_U: jax.Array  # (3·hidden,), of x U
     gain_W: jax.Array  # (3·hidden,), of h W
 
+    gates = "rzn"  # of b, in order
+
 
 @dataclass(frozen=True)
 class LayerNormGRU(Gated):

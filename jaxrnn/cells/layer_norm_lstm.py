@@ -26,6 +26,8 @@ class LayerNormLSTMParams(NamedTuple):
     gain_c: jax.Array  # (hidden,), of c
     bias_c: jax.Array  # (hidden,), of c
 
+    gates = "ifgo"  # of b, in order
+
 
 @dataclass(frozen=True)
 class LayerNormLSTM(Gated):

@@ -19,6 +19,8 @@ class LSTMParams(NamedTuple):
     W: jax.Array  # (hidden, 4·hidden)
     b: jax.Array  # (4·hidden,)
 
+    gates = "ifgo"  # of b, in order
+
 
 class LSTMState(NamedTuple):
     """s(t) of an LSTM."""

@@ -21,6 +21,8 @@ class OriginalGRUParams(NamedTuple):
     W: jax.Array  # (hidden, 3·hidden)
     b: jax.Array  # (3·hidden,)
 
+    gates = "rzn"  # of b, in order
+
 
 @dataclass(frozen=True)
 class OriginalGRU(Gated):

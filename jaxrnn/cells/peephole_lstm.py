@@ -22,6 +22,8 @@ class PeepholeLSTMParams(NamedTuple):
     b: jax.Array  # (4·hidden,)
     p: jax.Array  # (3·hidden,), the peepholes of i, f, o
 
+    gates = "ifgo"  # of b, in order
+
 
 @dataclass(frozen=True)
 class PeepholeLSTM(Additive):

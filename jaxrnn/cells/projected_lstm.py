@@ -20,6 +20,8 @@ class ProjectedLSTMParams(NamedTuple):
     b: jax.Array  # (4·hidden,)
     P: jax.Array  # (hidden, projection)
 
+    gates = "ifgo"  # of b, in order
+
 
 class ProjectedLSTMState(NamedTuple):
     """s(t) of an LSTM with a projection."""

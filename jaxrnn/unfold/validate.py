@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import core
 
-from jaxrnn.cells.base import Cell, Inputs, Params, State
+from jaxrnn.cells.base import Cell, Inputs, Params, Spatial, State
 from jaxrnn.unfold.problem import row_shapes
 
 
@@ -81,12 +81,13 @@ def whole_number(name: str, value: Any) -> int:
     return number
 
 
-def batch_shape(x: Inputs, lengths: Any, resets: Any) -> tuple[int, ...]:
+def batch_shape(cell: Cell, x: Inputs, lengths: Any, resets: Any) -> tuple[int, ...]:
     """The batch axes: of the inputs of the cell that runs first, time first; without inputs, of lengths or resets."""
     leaves = jax.tree.leaves(x)
     if leaves:
         symbols = not jnp.issubdtype(leaves[0].dtype, jnp.inexact)  # one number each, without an axis of features
-        return tuple(leaves[0].shape[1:] if symbols else leaves[0].shape[1:-1])
+        space = len(cell.spatial) if isinstance(cell, Spatial) else 0
+        return tuple(leaves[0].shape[1:] if symbols else leaves[0].shape[1 : leaves[0].ndim - 1 - space])
     if lengths is not None:
         return tuple(jnp.shape(lengths))
     return tuple(jnp.shape(resets)[1:]) if resets is not None else ()
