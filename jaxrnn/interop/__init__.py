@@ -4,11 +4,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxrnn.interop import arrays, flax, keras, linen, nnx
+    from jaxrnn.interop import arrays, flax, keras, linen, nnx, onnx, torch
 
-__all__ = ["arrays", "flax", "keras", "linen", "nnx"]
+__all__ = ["arrays", "flax", "keras", "linen", "nnx", "onnx", "torch"]
 
-_ON_USE = {"arrays", "flax", "keras", "linen", "nnx"}
+_ON_USE = {"arrays", "flax", "keras", "linen", "nnx", "onnx", "torch"}
 
 
 def __getattr__(name: str) -> Any:

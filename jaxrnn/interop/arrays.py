@@ -117,6 +117,8 @@ def exactly(
     for name, shape in shapes.items():
         if arrays[name].shape != tuple(shape):
             raise ValueError(f"{where}: {name} has shape {arrays[name].shape}, expected {tuple(shape)}")
+    if not arrays:
+        return arrays
     dtype = _floating_type(where, arrays, dtype)
     with np.errstate(over="ignore"):  # what is too large becomes infinite, and is named below
         arrays = {name: array.astype(dtype, copy=False) for name, array in arrays.items()}
