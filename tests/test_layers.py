@@ -1,0 +1,337 @@
+"""Layers equal loops in NumPy and PyTorch's modules: directions, depth, padding, segments, dropout."""
+
+import itertools
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxrnn import (
+    BPTT,
+    GRU,
+    LSTM,
+    Autodiff,
+    Bidirectional,
+    BidirectionalParams,
+    BidirectionalState,
+    Dropout,
+    Elman,
+    Highway,
+    Layer,
+    Recurrent,
+    Residual,
+    Sequential,
+    TruncatedBPTT,
+    transition,
+)
+from tests import grid, oracles
+
+with warnings.catch_warnings():  # of PyTorch's own imports
+    warnings.simplefilter("ignore")
+    import torch
+
+T, B, D, H = 6, 3, 2, 3
+LENGTHS = np.array([T, 0, 4])
+RESETS = np.zeros((T, B), bool)
+RESETS[[2, 3], 0] = RESETS[[1, 5], 2] = RESETS[0] = True
+
+
+def _loop(oracle: oracles.Oracle, p: Any, start: Any, xs: np.ndarray, *, reverse: bool = False, segments: bool = True):
+    """One cell over padded sequences: each segment of each sequence is run by itself, from its beginning or end."""
+    outputs, finals = np.zeros((T, B, H)), []
+    for row in range(B):
+        n = LENGTHS[row]
+        cuts = [0, *(t for t in range(1, n) if segments and RESETS[t, row]), n]
+        final = first = oracles.at(start, row)
+        for a, b in sorted(itertools.pairwise(cuts), reverse=reverse):
+            order = np.arange(a, b)[::-1] if reverse else np.arange(a, b)
+            states, final = oracles.run(oracle, p, first, xs[order, row], b - a)
+            for t, s in zip(order, states, strict=True):
+                outputs[t, row] = oracle.output(p, s)
+        finals.append(final)
+    return outputs, jax.tree.map(lambda *a: np.stack(a), *finals)
+
+
+def _masked(y: np.ndarray) -> np.ndarray:
+    return np.where((np.arange(T)[:, None] < LENGTHS)[..., None], y, 0)
+
+
+def _states(rng: np.random.Generator, layer: Layer, params: Any) -> Any:
+    """States that are not zero, and those of no two parts equal."""
+    return jax.tree.map(lambda s: jnp.asarray(rng.normal(size=s.shape), s.dtype), layer.initial_state(params, (B,)))
+
+
+MIXED = Sequential(
+    [
+        Bidirectional(LSTM(D, H), Recurrent(GRU(D, H)), merge=lambda f, b: f * b + 1.0),  # not zero where f and b are
+        Residual(Bidirectional(GRU(H, H), Elman(H, H), merge="mean")),
+        Highway(Recurrent(GRU(H, H), reverse=True), H),
+    ]
+)
+
+
+def _mixed(p: Any, s: Any, xs: np.ndarray) -> tuple[np.ndarray, Any]:
+    f, f_final = _loop(oracles.LSTM, p[0].forward, s[0].forward, xs)
+    b, b_final = _loop(oracles.GRU, p[0].backward, s[0].backward, xs, reverse=True)
+    x = _masked(f * b + 1)
+    g, g_final = _loop(oracles.GRU, p[1].forward, s[1].forward, x)
+    e, e_final = _loop(oracles.ELMAN, p[1].backward, s[1].backward, x, reverse=True)
+    x = x + (g + e) / 2
+    h, h_final = _loop(oracles.GRU, p[2].layer, s[2], x, reverse=True)
+    t = oracles.sigmoid(x @ p[2].W + p[2].b)
+    return t * h + (1 - t) * x, ((f_final, b_final), (g_final, e_final), h_final)
+
+
+@pytest.mark.usefixtures("x64")
+def test_layers_equal_a_loop_over_segments(rng: np.random.Generator) -> None:
+    """Padding (NaN, length 0), segments, both directions, depth; and gradients against differences of the loop."""
+    params = MIXED.init(jax.random.key(0), jnp.float64)
+    state, xs = _states(rng, MIXED, params), rng.normal(size=(T, B, D))
+    padded = np.where((np.arange(T)[:, None] < LENGTHS)[..., None], xs, np.nan)
+
+    @grid.quick
+    def program(params: Any, state: Any, xs: Any) -> Any:
+        def loss(*operands: Any) -> Any:
+            run = MIXED.apply(
+                operands[0], operands[2], state=operands[1], lengths=LENGTHS, resets=RESETS.T, time_axis=1
+            )
+            return grid.weigh((run.outputs, run.final)), (run.outputs, run.final)
+
+        return grid.gradients(loss, params, state, xs)
+
+    (outputs, final), slopes = program(params, state, jnp.asarray(padded.swapaxes(0, 1)))
+    expected, finals = _mixed(grid.host(params), grid.host(state), xs)
+    grid.close(outputs.swapaxes(0, 1), expected, 1e-12, 1e-12)
+    grid.close(final, finals, 1e-12, 1e-12)
+    assert isinstance(final[0], BidirectionalState)
+
+    operands = grid.host((params, state, xs))
+    ways = jax.tree.map(lambda a: rng.normal(size=a.shape), operands)
+
+    def along(step: float) -> float:
+        y, ends = _mixed(*jax.tree.map(lambda a, way: a + step * way, operands, ways))
+        return grid.weigh((y.swapaxes(0, 1), ends))
+
+    across = [*jax.tree.leaves(ways[:2]), ways[2].swapaxes(0, 1)]
+    slope = sum((way * found).sum() for way, found in zip(across, jax.tree.leaves(slopes), strict=True))
+    np.testing.assert_allclose(slope, (along(1e-5) - along(-1e-5)) / 2e-5, 1e-7)
+
+
+@pytest.mark.usefixtures("x64")
+def test_merges(rng: np.random.Generator) -> None:
+    layers = {name: Bidirectional(GRU(D, H), Elman(D, H), name) for name in ("concatenate", "sum", "mean", "product")}
+    params = layers["sum"].init(jax.random.key(0), jnp.float64)
+    xs = rng.normal(size=(T, B, D))
+    found = grid.quick(lambda: {k: v.apply(params, xs, lengths=LENGTHS).outputs for k, v in layers.items()})()
+    start, p = grid.host(layers["sum"].initial_state(params, (B,))), grid.host(params)
+    f, _ = _loop(oracles.GRU, p.forward, start.forward, xs, segments=False)
+    b, _ = _loop(oracles.ELMAN, p.backward, start.backward, xs, reverse=True, segments=False)
+    expected = {"concatenate": np.concatenate([f, b], -1), "mean": (f + b) / 2, "product": f * b, "sum": f + b}
+    grid.close(found, expected, 1e-12, 1e-12)
+
+
+@pytest.mark.usefixtures("x64")
+def test_a_layer_of_directions_runs_backward(rng: np.random.Generator) -> None:
+    """A backward layer may itself hold directions: all of them are turned round."""
+    inner = Sequential([Bidirectional(GRU(D, H), Elman(D, H), "sum"), Recurrent(GRU(H, H), reverse=True)])
+    layer = Bidirectional(Elman(D, H), inner, merge=lambda f, b: b)
+    params, xs = layer.init(jax.random.key(0), jnp.float64), rng.normal(size=(T, B, D))
+    run = grid.quick(lambda: layer.apply(params, xs, lengths=LENGTHS))()
+
+    def turned(a: np.ndarray) -> np.ndarray:
+        a = a.copy()
+        for row, n in enumerate(LENGTHS):
+            a[:n, row] = a[:n, row][::-1]
+        return a
+
+    p, s = grid.host((params.backward, inner.initial_state(params.backward, (B,))))
+    f, _ = _loop(oracles.GRU, p[0].forward, s[0].forward, turned(xs), segments=False)
+    b, _ = _loop(oracles.ELMAN, p[0].backward, s[0].backward, turned(xs), reverse=True, segments=False)
+    y, final = _loop(oracles.GRU, p[1], s[1], f + b, reverse=True, segments=False)
+    grid.close(run.outputs, turned(y), 1e-12, 1e-12)
+    grid.close(run.final.backward[1], final, 1e-12, 1e-12)
+
+
+def _theirs(module: Any, params: list[Any], xs: np.ndarray, state: list[Any], lengths: Any) -> Any:
+    """Values and gradients of a PyTorch module with our numbers, laid out as ours: one entry a layer and direction."""
+    directions = 2 if module.bidirectional else 1
+    names = [f"l{k // directions}" + "_reverse" * (k % directions) for k in range(len(params))]
+    with torch.no_grad():
+        for name, p in zip(names, params, strict=True):
+            getattr(module, f"weight_ih_{name}").copy_(torch.tensor(p.U.T))
+            getattr(module, f"weight_hh_{name}").copy_(torch.tensor(p.W.T))
+            getattr(module, f"bias_ih_{name}").copy_(torch.tensor(p.b))
+            bias = getattr(module, f"bias_hh_{name}").zero_()
+            if hasattr(p, "c"):
+                bias[2 * H :] = torch.tensor(p.c)
+    x: Any = torch.tensor(xs, requires_grad=True)
+    start: list[Any] = [torch.tensor(np.stack(part), requires_grad=True) for part in zip(*state, strict=True)]
+    packed = torch.nn.utils.rnn.pack_padded_sequence(x, torch.tensor(lengths), enforce_sorted=False)
+    out, final = module(packed, tuple(start) if len(start) > 1 else start[0])
+    out, _ = torch.nn.utils.rnn.pad_packed_sequence(out, total_length=T)
+    final = final if isinstance(final, tuple) else (final,)
+    weigh = [torch.tensor(np.cos(1.0 + np.arange(a.numel())).reshape(a.shape)) for a in (out, *final)]
+    sum((a * w).sum() for a, w in zip((out, *final), weigh, strict=True)).backward()
+    slopes = []
+    for name, p in zip(names, params, strict=True):
+        gradients = [getattr(module, f"{a}_{name}").grad.numpy() for a in ("weight_ih", "weight_hh", "bias_ih")]
+        slopes += [gradients[0].T, gradients[1].T, gradients[2]]
+        if hasattr(p, "c"):
+            slopes.append(getattr(module, f"bias_hh_{name}").grad.numpy()[2 * H :])
+    of_state = [s.grad.numpy()[k] for k in range(len(params)) for s in start]
+    values = out.detach().numpy(), [f.detach().numpy() for f in final]
+    return values, (slopes, of_state, [x.grad.numpy()])
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize(
+    ("cell", "module", "depth", "directions"),
+    [(LSTM, torch.nn.LSTM, 3, 2), (GRU, torch.nn.GRU, 2, 1), (Elman, torch.nn.RNN, 1, 2)],
+    ids=["lstm", "gru", "elman"],
+)
+def test_equals_torch_with_packed_sequences(
+    cell: Callable[..., Any], module: Any, depth: int, directions: int, rng: np.random.Generator
+) -> None:
+    sizes = [D, *[directions * H] * (depth - 1)]
+    both = [[cell(n, H) for _ in range(directions)] for n in sizes]
+    layer = Sequential([Bidirectional(*cells) if directions == 2 else Recurrent(*cells) for cells in both])
+    params = layer.init(jax.random.key(0), jnp.float64)
+    state, xs, lengths = _states(rng, layer, params), rng.normal(size=(T, B, D)), np.array([3, T, 1])
+
+    def parts(tree: Any) -> list[Any]:
+        """One entry a layer and direction, the first layer first."""
+        return [part for entry in tree for part in (entry if directions == 2 else [entry])]
+
+    def loss(params: Any, state: Any, xs: Any) -> Any:
+        run = layer.apply(params, xs, lengths=lengths, state=state)
+        finals = [jnp.stack(part) for part in zip(*parts(run.final), strict=True)]
+        weighed = ((a * np.cos(1.0 + np.arange(a.size)).reshape(a.shape)).sum() for a in (run.outputs, *finals))
+        return sum(weighed), (run.outputs, finals)
+
+    ours = grid.quick(lambda *operands: grid.gradients(loss, *operands))(params, state, jnp.asarray(xs))
+    net = module(D, H, depth, bidirectional=directions == 2, dtype=torch.float64)
+    grid.close(ours, _theirs(net, parts(grid.host(params)), xs, parts(grid.host(state)), lengths), 1e-12, 1e-12)
+
+
+def test_dropout_only_with_a_key() -> None:
+    net = Sequential([Dropout(0.25), Dropout(0.25)])
+    xs, lengths = np.full((50, 40, 5), 9.0, np.float32), np.full(40, 30)
+    assert net.init(jax.random.key(0)) == (None, None)
+    np.testing.assert_array_equal(net.apply((None, None), xs).outputs, xs)
+    xs[30:] = np.nan
+    run = net.apply((None, None), xs, key=jax.random.key(1), lengths=lengths)
+    kept = np.asarray(run.outputs)[:30]
+    np.testing.assert_allclose(np.unique(kept), [0, 16], 1e-6)
+    assert abs((kept > 0).mean() - 0.75**2) < 0.02  # the two masks are drawn apart
+    assert np.ptp(kept, axis=0).any()
+    assert np.ptp(kept, axis=1).any()
+    assert not np.asarray(run.outputs)[30:].any()
+
+
+def test_dropout_leaves_the_recurrence_alone() -> None:
+    """Between two layers, it acts on what the lower one gives and on nothing else; every key is another network."""
+    lower, upper = Recurrent(GRU(D, H)), Recurrent(LSTM(H, H))
+    net = Bidirectional(Sequential([lower, Dropout(0.5), upper]), Elman(D, H))
+    params, xs = net.init(jax.random.key(0)), jnp.ones((T, B, D))
+    run = jax.jit(lambda key: net.apply(params, xs, key=key))
+    one, other = run(jax.random.key(1)), run(jax.random.key(2))
+    evaluated = net.apply(params, xs)
+    np.testing.assert_allclose(one.final.forward[0].h, evaluated.final.forward[0].h, 1e-6)
+    np.testing.assert_allclose(one.final.backward.h, evaluated.final.backward.h, 1e-6)
+    assert np.abs(one.final.forward[2].h - other.final.forward[2].h).max() > 1e-3
+    np.testing.assert_array_equal(one.outputs, run(jax.random.key(1)).outputs)
+
+
+def test_state_carries_on() -> None:
+    net = Sequential([Recurrent(LSTM(D, H)), Residual(GRU(H, H)), Dropout(0.5)])
+    params, xs = net.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (T, B, D))
+    whole, half = net.apply(params, xs), net.apply(params, xs[:2])
+    rest = net.apply(params, xs[2:], state=half.final)
+    np.testing.assert_allclose(jnp.concatenate([half.outputs, rest.outputs]), whole.outputs, 1e-5, 1e-6)
+    grid.close(rest.final, whole.final, 1e-5, 1e-6)
+    part = net.apply(params, xs, state=(half.final[0], None, None))  # None stands for the initial state of a part
+    given = net.apply(params, xs, state=(half.final[0], *net.initial_state(params, (B,))[1:]))
+    np.testing.assert_array_equal(part.outputs, given.outputs)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
+def test_layers_keep_the_type_and_are_values(dtype: Any) -> None:
+    def net() -> Layer:
+        return Sequential([Bidirectional(GRU(D, H), GRU(D, H), "mean"), Dropout(0.1), Highway(Residual(GRU(H, H)), H)])
+
+    params = net().init(jax.random.key(0), dtype)
+    apply = jax.jit(lambda layer, p, x, key: layer.apply(p, x, key=key, adjoint=BPTT()), static_argnums=0)
+    run = apply(net(), params, jnp.ones((T, B, D), dtype), jax.random.key(1))
+    apply(net(), params, jnp.ones((T, B, D), dtype), jax.random.key(1))
+    assert apply._cache_size() == 1  # layers that say the same are the same
+    assert all(a.dtype == dtype for a in jax.tree.leaves((params, run)))
+    assert run.info is None
+
+
+def test_method_and_adjoint_reach_every_layer() -> None:
+    """A gradient that stops before every step is that of no recurrence."""
+    net = Bidirectional(Sequential([GRU(D, H), Residual(GRU(H, H))]), Highway(GRU(D, D), D))
+    params, xs = net.init(jax.random.key(0)), jnp.ones((T, D))
+
+    def slopes(adjoint: Any) -> Any:
+        return grid.quick(jax.grad(lambda p: net.apply(p, xs, adjoint=adjoint).outputs[T // 2].sum()))(params)
+
+    grid.close(slopes(BPTT()), slopes(Autodiff()), 1e-5, 1e-6)
+    for cut, whole in zip(jax.tree.leaves(slopes(TruncatedBPTT(1))), jax.tree.leaves(slopes(BPTT())), strict=True):
+        assert cut.ndim == 1 or np.abs(cut - whole).max() > 1e-6
+
+
+CELL, XS = GRU(2, 3), np.ones((7, 4, 2), np.float32)
+PARAMS = CELL.init(jax.random.key(0))
+BOTH = Bidirectional(CELL, CELL)
+# what is done, the exception, and what its message must say
+WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
+    "a layer for a cell": (lambda: Recurrent(Recurrent(CELL)), TypeError, "cell must be a Cell"),  # pyright: ignore
+    "a number for reverse": (lambda: Recurrent(CELL, 1), TypeError, "reverse must be True or False"),  # pyright: ignore
+    "a class for a layer": (lambda: Residual(GRU), TypeError, "expected a layer or a cell"),  # pyright: ignore
+    "in reverse twice": (lambda: Bidirectional(CELL, Recurrent(CELL, reverse=True)), ValueError, "in reverse already"),
+    "unknown merge": (lambda: Bidirectional(CELL, CELL, "add"), ValueError, "concatenate, sum, mean, product"),
+    "no layers": (lambda: Sequential([]), ValueError, "at least one layer"),
+    "dropout of everything": (lambda: Dropout(1.0), ValueError, "below 1, got 1.0"),
+    "no input": (lambda: Recurrent(CELL).apply(PARAMS, None), ValueError, "xs holds no arrays"),
+    "a class for a method": (lambda: Recurrent(CELL).apply(PARAMS, XS, method=BPTT), TypeError, "method=Scan()"),
+    "lengths too long": (lambda: Recurrent(CELL).apply(PARAMS, XS, lengths=np.full(4, 8)), ValueError, "7 steps"),
+    "lengths of another batch": (lambda: Dropout(0.1).apply(None, XS, lengths=np.ones(3, int)), ValueError, "batch"),
+    "parameters for one direction": (lambda: BOTH.apply(PARAMS, XS), TypeError, "BidirectionalParams(forward"),
+    "a state for one direction": (
+        lambda: BOTH.apply(BidirectionalParams(PARAMS, PARAMS), XS, state=CELL.initial_state(PARAMS, (4,))),
+        TypeError,
+        "BidirectionalState(forward",
+    ),
+    "sum of unlike sizes": (
+        lambda: Bidirectional(CELL, GRU(2, 5), "sum").apply(Bidirectional(CELL, GRU(2, 5)).init(jax.random.key(0)), XS),
+        ValueError,
+        "merge='concatenate'",
+    ),
+    "too few parameters": (
+        lambda: Sequential([CELL, CELL]).apply((PARAMS,), XS),
+        ValueError,
+        "got 1 entries",
+    ),
+    "residual of another size": (lambda: Residual(CELL).apply(PARAMS, XS), ValueError, "(7, 4, 2), got (7, 4, 3)"),
+    "highway of another size": (lambda: Highway(CELL, 3).apply(None, XS), ValueError, "input_size = 3"),
+    "dropout of symbols": (lambda: Dropout(0.1).apply(None, np.ones((7, 4), int)), TypeError, "floating type"),
+    "dropout of trees": (
+        lambda: Sequential([transition(lambda p, s, x: s + x), Dropout(0.1)]).apply(
+            (None, None), XS, state=({"a": 0.0}, None)
+        ),
+        TypeError,
+        "step",
+    ),
+}
+
+
+@pytest.mark.parametrize(("call", "kind", "says"), WRONG.values(), ids=WRONG.keys())
+def test_what_does_not_fit_raises(call: Callable[[], Any], kind: type[Exception], says: str) -> None:
+    with pytest.raises(kind) as error:
+        call()
+    assert says in str(error.value)
