@@ -99,7 +99,7 @@ from jaxrnn.layers import (
 from jaxrnn.unfold import BPTT, Associative, Autodiff, Scan, TruncatedBPTT, Unfolding, states, unfold
 
 if TYPE_CHECKING:
-    from jaxrnn import data, decoding, interop, losses, models, plotting, training
+    from jaxrnn import data, decoding, interop, layers, losses, models, plotting, training
 
 __version__ = "0.1.0"
 

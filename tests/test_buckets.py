@@ -26,11 +26,11 @@ def _sequences(rng: np.random.Generator, count: int, longest: int) -> list[np.nd
 def test_every_sequence_comes_once_and_padded_to_its_batch(choices: dict[str, int], rng: np.random.Generator) -> None:
     sequences = _sequences(rng, 50, 37)
     found = buckets(sequences, 8, **choices)
-    assert sorted(np.concatenate([b.index for b in found]).tolist()) == list(range(50))
-    for xs, lengths, index in found:
+    assert sorted(np.concatenate([b.places for b in found]).tolist()) == list(range(50))
+    for xs, lengths, places in found:
         multiple = choices.get("multiple", 1)
-        assert xs.shape == (-(-lengths.max() // multiple) * multiple, len(index), 2)
-        for k, place in enumerate(index):
+        assert xs.shape == (-(-lengths.max() // multiple) * multiple, len(places), 2)
+        for k, place in enumerate(places):
             np.testing.assert_array_equal(xs[: lengths[k], k], sequences[place])
             assert len(sequences[place]) == lengths[k]
             assert not xs[lengths[k] :, k].any()
@@ -40,7 +40,7 @@ def test_one_seed_is_one_order(rng: np.random.Generator) -> None:
     sequences = _sequences(rng, 50, 9)
 
     def order(**choices: Any) -> list[list[int]]:
-        return [b.index.tolist() for b in buckets(sequences, 8, **choices)]
+        return [b.places.tolist() for b in buckets(sequences, 8, **choices)]
 
     assert order(seed=3) == order(seed=3)
     assert order(seed=3) != order(seed=4)
@@ -59,7 +59,7 @@ def test_steps_are_those_of_sorting_and_rows_nearly_those_of_packing(rng: np.ran
     for choices in ({}, {"seed": 0}):
         found = buckets(sequences, n, **choices)
         assert sum(len(b.xs) for b in found) == lengths[::n].sum()
-        rows = sum(len(b.xs) * len(b.index) for b in found)
+        rows = sum(len(b.xs) * len(b.places) for b in found)
         assert int(packed.batch_sizes.sum()) <= rows < 1.05 * int(packed.batch_sizes.sum())
         assert rows < 0.55 * pad(sequences)[0].shape[0] * len(sequences)  # one batch, or any order
     pools = buckets(sequences, n, seed=0, pool=8 * n)

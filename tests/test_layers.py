@@ -3,6 +3,7 @@
 import itertools
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -14,7 +15,6 @@ from jaxrnn import (
     BPTT,
     GRU,
     LSTM,
-    Autodiff,
     Bidirectional,
     BidirectionalParams,
     BidirectionalState,
@@ -24,9 +24,8 @@ from jaxrnn import (
     Layer,
     Recurrent,
     Residual,
+    Scan,
     Sequential,
-    TruncatedBPTT,
-    transition,
 )
 from tests import grid, oracles
 
@@ -175,7 +174,7 @@ def _theirs(module: Any, params: list[Any], xs: np.ndarray, state: list[Any], le
     out, _ = torch.nn.utils.rnn.pad_packed_sequence(out, total_length=T)
     final = final if isinstance(final, tuple) else (final,)
     weigh = [torch.tensor(np.cos(1.0 + np.arange(a.numel())).reshape(a.shape)) for a in (out, *final)]
-    sum((a * w).sum() for a, w in zip((out, *final), weigh, strict=True)).backward()
+    torch.stack([(a * w).sum() for a, w in zip((out, *final), weigh, strict=True)]).sum().backward()
     slopes = []
     for name, p in zip(names, params, strict=True):
         gradients = [getattr(module, f"{a}_{name}").grad.numpy() for a in ("weight_ih", "weight_hh", "bias_ih")]
@@ -234,55 +233,64 @@ def test_dropout_only_with_a_key() -> None:
 
 def test_dropout_leaves_the_recurrence_alone() -> None:
     """Between two layers, it acts on what the lower one gives and on nothing else; every key is another network."""
-    lower, upper = Recurrent(GRU(D, H)), Recurrent(LSTM(H, H))
-    net = Bidirectional(Sequential([lower, Dropout(0.5), upper]), Elman(D, H))
+    net = Bidirectional(Sequential([GRU(D, H), Dropout(0.5), LSTM(H, H)]), Elman(D, H))
     params, xs = net.init(jax.random.key(0)), jnp.ones((T, B, D))
-    run = jax.jit(lambda key: net.apply(params, xs, key=key))
-    one, other = run(jax.random.key(1)), run(jax.random.key(2))
-    evaluated = net.apply(params, xs)
+    keys = [jax.random.key(1), jax.random.key(1), jax.random.key(2), None]
+    one, again, other, evaluated = grid.quick(lambda: [net.apply(params, xs, key=key) for key in keys])()
     np.testing.assert_allclose(one.final.forward[0].h, evaluated.final.forward[0].h, 1e-6)
     np.testing.assert_allclose(one.final.backward.h, evaluated.final.backward.h, 1e-6)
     assert np.abs(one.final.forward[2].h - other.final.forward[2].h).max() > 1e-3
-    np.testing.assert_array_equal(one.outputs, run(jax.random.key(1)).outputs)
+    np.testing.assert_array_equal(one.outputs, again.outputs)
 
 
 def test_state_carries_on() -> None:
     net = Sequential([Recurrent(LSTM(D, H)), Residual(GRU(H, H)), Dropout(0.5)])
     params, xs = net.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (T, B, D))
-    whole, half = net.apply(params, xs), net.apply(params, xs[:2])
-    rest = net.apply(params, xs[2:], state=half.final)
+
+    @grid.quick
+    def program() -> Any:
+        whole, half = net.apply(params, xs), net.apply(params, xs[:2])
+        first = half.final[0], *net.initial_state(params, (B,))[1:]
+        parts = [net.apply(params, xs[2:], state=state) for state in (half.final, first, (half.final[0], None, None))]
+        return whole, half, *parts
+
+    whole, half, rest, given, part = program()
     np.testing.assert_allclose(jnp.concatenate([half.outputs, rest.outputs]), whole.outputs, 1e-5, 1e-6)
     grid.close(rest.final, whole.final, 1e-5, 1e-6)
-    part = net.apply(params, xs, state=(half.final[0], None, None))  # None stands for the initial state of a part
-    given = net.apply(params, xs, state=(half.final[0], *net.initial_state(params, (B,))[1:]))
-    np.testing.assert_array_equal(part.outputs, given.outputs)
+    np.testing.assert_array_equal(part.outputs, given.outputs)  # None stands for the initial state of a part
+    assert np.abs(part.outputs - rest.outputs).max() > 1e-3
+
+
+@dataclass(frozen=True)
+class _Noting:
+    """An adjoint that notes what it is given to run."""
+
+    seen: tuple[list[Any]] = field(default_factory=lambda: ([],), compare=False)
+
+    def run(self, problem: Any, operands: Any, method: Any) -> Any:
+        self.seen[0].append((problem.cell, problem.reverse, method))
+        return BPTT().run(problem, operands, method)
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
-def test_layers_keep_the_type_and_are_values(dtype: Any) -> None:
+def test_layers_are_values_keep_the_type_and_pass_choices_on(dtype: Any) -> None:
     def net() -> Layer:
-        return Sequential([Bidirectional(GRU(D, H), GRU(D, H), "mean"), Dropout(0.1), Highway(Residual(GRU(H, H)), H)])
+        layers = [Bidirectional(GRU(D, H), LSTM(D, H), "mean"), Dropout(0.1), Highway(Residual(Elman(H, H)), H)]
+        return Sequential(layers)
 
-    params = net().init(jax.random.key(0), dtype)
-    apply = jax.jit(lambda layer, p, x, key: layer.apply(p, x, key=key, adjoint=BPTT()), static_argnums=0)
-    run = apply(net(), params, jnp.ones((T, B, D), dtype), jax.random.key(1))
-    apply(net(), params, jnp.ones((T, B, D), dtype), jax.random.key(1))
-    assert apply._cache_size() == 1  # layers that say the same are the same
-    assert all(a.dtype == dtype for a in jax.tree.leaves((params, run)))
-    assert run.info is None
+    assert net() == net()
+    assert hash(net()) == hash(net())
+    noting, xs = _Noting(), jnp.ones((T, B, D), dtype)
 
+    def once(key: jax.Array) -> Any:
+        params = net().init(key, dtype)
+        return params, net().apply(params, xs, key=key, method=Scan(unroll=2), adjoint=noting)
 
-def test_method_and_adjoint_reach_every_layer() -> None:
-    """A gradient that stops before every step is that of no recurrence."""
-    net = Bidirectional(Sequential([GRU(D, H), Residual(GRU(H, H))]), Highway(GRU(D, D), D))
-    params, xs = net.init(jax.random.key(0)), jnp.ones((T, D))
-
-    def slopes(adjoint: Any) -> Any:
-        return grid.quick(jax.grad(lambda p: net.apply(p, xs, adjoint=adjoint).outputs[T // 2].sum()))(params)
-
-    grid.close(slopes(BPTT()), slopes(Autodiff()), 1e-5, 1e-6)
-    for cut, whole in zip(jax.tree.leaves(slopes(TruncatedBPTT(1))), jax.tree.leaves(slopes(BPTT())), strict=True):
-        assert cut.ndim == 1 or np.abs(cut - whole).max() > 1e-6
+    found = jax.eval_shape(once, jax.random.key(0))
+    assert all(a.dtype == dtype for a in jax.tree.leaves(found))
+    assert found[1].info is None
+    cells = (GRU(D, H), False), (LSTM(D, H), True), (Elman(H, H), False)
+    assert noting.seen[0] == [(*cell, Scan(unroll=2)) for cell in cells]
 
 
 CELL, XS = GRU(2, 3), np.ones((7, 4, 2), np.float32)
@@ -320,13 +328,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "residual of another size": (lambda: Residual(CELL).apply(PARAMS, XS), ValueError, "(7, 4, 2), got (7, 4, 3)"),
     "highway of another size": (lambda: Highway(CELL, 3).apply(None, XS), ValueError, "input_size = 3"),
     "dropout of symbols": (lambda: Dropout(0.1).apply(None, np.ones((7, 4), int)), TypeError, "floating type"),
-    "dropout of trees": (
-        lambda: Sequential([transition(lambda p, s, x: s + x), Dropout(0.1)]).apply(
-            (None, None), XS, state=({"a": 0.0}, None)
-        ),
-        TypeError,
-        "step",
-    ),
+    "dropout of trees": (lambda: Dropout(0.1).apply(None, {"a": XS}), TypeError, "must be one array"),
 }
 
 

@@ -13,7 +13,7 @@ class Bucket(NamedTuple):
 
     xs: Any  # leaves (time, batch, ...), as the sequences have them
     lengths: np.ndarray  # (batch,), int32
-    index: np.ndarray  # (batch,), int32: the places of these sequences among those given
+    places: np.ndarray  # (batch,), int32: where these sequences stand among those given
 
 
 def pad(sequences: Sequence[Any], multiple: int = 1) -> tuple[Any, np.ndarray]:
@@ -59,8 +59,8 @@ def buckets(
         TypeError: sizes that are not whole numbers.
 
     Example:
-        for xs, lengths, index in buckets(sequences, batch=32, seed=epoch):
-            run = layer.apply(params, xs, lengths=lengths)  # labels[index] belong to these sequences
+        for xs, lengths, places in buckets(sequences, batch=32, seed=epoch):
+            run = layer.apply(params, xs, lengths=lengths)  # labels[places] belong to these sequences
 
     Source: Khomenko et al., *Accelerating recurrent neural network training using sequence bucketing* (2016).
     """
