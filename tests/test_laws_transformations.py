@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from jaxrnn import BPTT, Autodiff, unfold
+from jaxrnn import BPTT, Autodiff, TruncatedBPTT, unfold
 from tests import grid
 
 every_kind = pytest.mark.parametrize("entry", grid.KINDS, ids=lambda entry: entry.name)
@@ -96,37 +96,74 @@ def test_forward_over_reverse_equals_autodiffs() -> None:
     grid.close(found, expected, 1e-10, 1e-12)
 
 
+SPLIT = P("batch"), P(None, "batch")  # of what has batch first, and of what has time before it
+
+
+def _mesh(kind: Any) -> Any:
+    mesh = jax.make_mesh((2,), ("batch",), axis_types=(kind,))
+    assert mesh.size == 2
+    return mesh
+
+
+def _gradient(entry: grid.Entry, adjoint: Any, given: bool, params: Any, state: Any, xs: Any, lengths: Any) -> Any:
+    """Outputs, and gradients of parameters, state and inputs; where no state is given, it has no gradient."""
+
+    def loss(params: Any, state: Any, xs: Any) -> Any:
+        s = state if given else None
+        run = unfold(entry.cell, params, xs, state=s, lengths=lengths, adjoint=adjoint)
+        return (run.outputs**2).sum(), run.outputs
+
+    return grid.gradients(loss, params, state, xs)
+
+
+def _whole_and_parts(entry: grid.Entry, adjoint: Any, given: bool) -> tuple[Any, Any]:
+    """The gradient of a batch of two, and that by half of it on each of two devices."""
+    params, state, xs = grid.sample(entry, (2,))
+    lengths = jnp.asarray(LENGTHS)
+    gradient = partial(_gradient, entry, adjoint, given)
+    parts = jax.shard_map(
+        gradient,
+        mesh=_mesh(jax.sharding.AxisType.Auto),
+        in_specs=(P(), SPLIT[0], SPLIT[1], SPLIT[0]),
+        out_specs=(SPLIT[1], [P(), *SPLIT]),
+    )
+    found = jax.block_until_ready(grid.quick(parts)(params, state, xs, lengths))  # two programs at once might deadlock
+    return jax.block_until_ready(grid.quick(gradient)(params, state, xs, lengths)), found
+
+
 @pytest.mark.usefixtures("x64")
 @every_kind
 def test_shards_equal_the_whole(entry: grid.Entry) -> None:
-    """Half of the batch on each of two devices: the same values, and gradients summed over the devices."""
+    """Half of the batch on each of two devices: the same values, and JAX sums the gradients of what both share."""
+    whole, parts = _whole_and_parts(entry, BPTT(block=3), given=True)
+    grid.close(parts, whole, 1e-11, 1e-12)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("adjoint", [BPTT(), TruncatedBPTT(3), Autodiff()], ids=str)
+@pytest.mark.parametrize("name", ["gru", "transition"])
+def test_shards_make_their_own_states(name: str, adjoint: Any) -> None:
+    """Every adjoint, s(0) made where it is used."""
+    whole, parts = _whole_and_parts(grid.CELLS[grid.NAMES.index(name)], adjoint, given=False)
+    grid.close(parts, whole, 1e-11, 1e-12)
+
+
+@pytest.mark.usefixtures("x64")
+@every_kind
+def test_a_mesh_of_explicit_axes(entry: grid.Entry) -> None:
+    """Arrays whose types say where they are: the same values and gradients, each where its operand is."""
     params, state, xs = grid.sample(entry, (2,))
-    mesh = jax.make_mesh((2,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
-    assert mesh.size == 2
+    mesh = _mesh(jax.sharding.AxisType.Explicit)
+    gradient = partial(_gradient, entry, BPTT(), True)
 
-    def gradient(params: Any, state: Any, xs: Any, lengths: Any) -> Any:
-        def loss(params: Any, state: Any, xs: Any) -> Any:
-            run = unfold(entry.cell, params, xs, state=state, lengths=lengths, adjoint=BPTT(block=3))
-            return (run.outputs**2).sum(), run.outputs
+    def put(tree: Any, spec: Any) -> Any:
+        return jax.device_put(tree, jax.sharding.NamedSharding(mesh, spec))
 
-        return grid.gradients(loss, params, state, xs)
-
-    def part(*operands: Any) -> Any:
-        outputs, (of_params, *others) = gradient(*operands)
-        return outputs, [jax.lax.psum(of_params, "batch"), *others]
-
-    split = P("batch"), P(None, "batch")
-    sharded = jax.shard_map(
-        part,
-        mesh=mesh,
-        in_specs=(P(), split[0], split[1], split[0]),
-        out_specs=(split[1], [P(), split[0], split[1]]),
-        check_vma=False,
-    )
-    lengths = jnp.asarray(LENGTHS)
-    grid.close(
-        grid.quick(sharded)(params, state, xs, lengths), grid.quick(gradient)(params, state, xs, lengths), 1e-11, 1e-12
-    )
+    placed = put(params, P()), put(state, SPLIT[0]), put(xs, SPLIT[1]), put(jnp.asarray(LENGTHS), SPLIT[0])
+    found = jax.block_until_ready(grid.quick(gradient)(*placed))
+    expected = jax.block_until_ready(grid.quick(gradient)(params, state, xs, jnp.asarray(LENGTHS)))
+    grid.close(found, expected, 1e-11, 1e-12)
+    assert found[0].sharding.spec[:2] == (None, "batch")
 
 
 @pytest.mark.usefixtures("x64")

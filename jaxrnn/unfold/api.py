@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +12,7 @@ from jaxrnn.cells.base import Cell, Inputs, Outputs, Params, State, Transition, 
 from jaxrnn.cells.closure import close
 from jaxrnn.cells.perturbation import Perturbed
 from jaxrnn.cells.stack import Stack
-from jaxrnn.unfold import validate
+from jaxrnn.unfold import sharding, validate
 from jaxrnn.unfold.adjoints.bptt import BPTT
 from jaxrnn.unfold.adjoints.reverse_only import FORWARD_MODE
 from jaxrnn.unfold.problem import Operands, Problem, Trajectory, row_shapes, where
@@ -98,7 +99,29 @@ def unfold(
         resets = jnp.moveaxis(jnp.asarray(resets), time_axis, 0)
     batch = validate.batch_shape(*_first(cell, xs), lengths, resets)
     lengths, resets = validate.lengths_and_resets(lengths, resets, tau, batch, xs)
-    params = jax.tree.map(jnp.asarray, params)
+    params, state = jax.tree.map(jnp.asarray, (params, state))
+    run = partial(_checked, cell, emit, tau, reverse, method, adjoint, batch)
+    trajectory = sharding.automatic(run, batch, params, state, xs, lengths, resets)
+    validate.outputs_have_axis(trajectory.outputs, time_axis)
+    outputs = jax.tree.map(lambda a: jnp.moveaxis(a, 0, time_axis), trajectory.outputs)
+    return Unfolding(outputs, trajectory.final, trajectory.info)
+
+
+def _checked(
+    cell: Cell,
+    emit: Emit | None,
+    steps: int,
+    reverse: bool,
+    method: Any,
+    adjoint: Any,
+    batch: tuple[int, ...],
+    params: Params,
+    state: State,
+    xs: Inputs,
+    lengths: jax.Array | None,
+    resets: jax.Array | None,
+) -> Trajectory:
+    """Run what fits together, time first."""
     validate.parameters(cell, params)
     state = validate.first_state(cell, params, state, batch)
     validate.step_keeps_state(cell, params, state, xs)
@@ -109,15 +132,13 @@ def unfold(
         validate.outputs_have_batch(given, lengths.shape)
     # What holds no function cannot change its meaning between calls: it is compiled once, also without a jit around it.
     run = _compiled if emit in (None, _output, states) and not _holds_functions(cell) else _run
+    operands = sharding.varying((params, state, xs, lengths, resets))
     try:
-        trajectory = run(cell, emit, tau, reverse, method, adjoint, params, state, xs, lengths, resets)
+        return run(cell, emit, steps, reverse, method, adjoint, *operands)
     except TypeError as error:
         if "custom_vjp" in str(error):  # JAX's own words for it, where vmap comes between (jax.jacfwd)
             raise TypeError(FORWARD_MODE) from error
         raise
-    validate.outputs_have_axis(trajectory.outputs, time_axis)
-    outputs = jax.tree.map(lambda a: jnp.moveaxis(a, 0, time_axis), trajectory.outputs)
-    return Unfolding(outputs, trajectory.final, trajectory.info)
 
 
 def _run(

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxrnn.cells.base import Cell, Gated, Inputs, Outputs, Params, State
+from jaxrnn.unfold.sharding import varying
 
 Carry = TypeVar("Carry")
 
@@ -164,6 +165,7 @@ def over_blocks(
     The steps that do not fill a last block are a shorter block of their own, and cost nothing but themselves.
     """
     whole, left = divmod(steps, block)
+    carry = varying(carry)
 
     def one(i: Any, carry: Carry) -> Carry:
         number = whole - 1 - i if backward else i

@@ -172,7 +172,6 @@ def first_state(cell: Cell, params: Params, state: State, batch: tuple[int, ...]
     """s(0), as given or as the cell has it."""
     if state is None:
         return jax.tree.map(jnp.asarray, cell.initial_state(params, batch))
-    state = jax.tree.map(jnp.asarray, state)
     try:
         expected = jax.eval_shape(lambda p: cell.initial_state(p, batch), params)
     except (ValueError, NotImplementedError):  # a cell that has no state of its own
