@@ -104,3 +104,8 @@ def test_blocks_need_a_fraction_of_autodiffs_memory() -> None:
     blocked = _memory(BPTT(block=45), 2000)
     assert blocked < 0.25 * _memory(Autodiff(), 2000)
     assert _memory(BPTT(block=45), 2000, copies=4) < 5 * blocked
+
+
+def test_examples_under_vmap_keep_little() -> None:
+    """The sizes that `BPTT()` sees are those of one example; all states of all of them would take 20 MiB."""
+    assert _memory(BPTT(), 20000, copies=8) < 20000 * 8 * 32 * 4 / 2

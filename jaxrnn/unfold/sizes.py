@@ -17,6 +17,7 @@ PREFIX = 1 << 22  # bytes of states that a prefix scan finds at once
 PREFIX_STEP = 1 << 16  # bytes that one of its steps makes on a CPU: below, starting a kernel counts
 KEEP_PRODUCTS = 128 << 20  # bytes of recurrent products that may be kept for every step
 KEEP_STATES = 64 << 20  # bytes of states that may be kept for every step
+KEEP_BESIDE = 3  # times what lives anyway: xs, outputs, and √τ steps that are recomputed at once
 
 
 def tree_bytes(tree: Any) -> int:
@@ -32,19 +33,24 @@ def working_set() -> int:
 def keep(problem: Problem, operands: Operands, block: int | None) -> Keep:
     """What backpropagation keeps, with blocks of `block` steps if that was asked for.
 
-    For a gated or linear cell every state, where all of them take little, or not much beside the outputs, which live
-    for all of time anyway; and the recurrent products where they take little. Else one state every √τ steps, so that
-    what is kept and what is recomputed at once are of one size.
+    For a gated or linear cell every state, where all of them take little, or not much beside the outputs; and the
+    recurrent products where they take little. Else one state every √τ steps, so that what is kept and what is
+    recomputed at once are of one size.
+
+    Under `jax.vmap` the sizes are those of one example, and nothing says how many there are: "little" is therefore also
+    measured by what each example holds in any case.
     """
     state, products, outputs = problem.step_shapes(operands)
     if block is not None:
         return Keep(block, False)
-    if isinstance(problem.cell, Gated) and problem.steps * _step_bytes(state, products) <= KEEP_PRODUCTS:
+    steps, root = problem.steps, max(2, math.isqrt(problem.steps))
+    a_state, a_step, emitted = tree_bytes(state), _step_bytes(state, products), steps * tree_bytes(outputs)
+    little = KEEP_BESIDE * (tree_bytes(operands.xs) + emitted + root * (2 * a_state + 6 * a_step))
+    if isinstance(problem.cell, Gated) and steps * a_step <= KEEP_PRODUCTS and steps * (a_state + a_step) <= little:
         return Keep(1, True)
-    small = problem.steps * tree_bytes(state) <= max(KEEP_STATES, 2 * problem.steps * tree_bytes(outputs))
-    if isinstance(problem.cell, Gated | Linear) and small:
+    if isinstance(problem.cell, Gated | Linear) and steps * a_state <= min(max(KEEP_STATES, 2 * emitted), little):
         return Keep(1, False)
-    return Keep(max(2, math.isqrt(problem.steps)), False)
+    return Keep(root, False)
 
 
 def backward_block(problem: Problem, operands: Operands) -> int:
