@@ -140,8 +140,9 @@ def test_shards_equal_the_whole(entry: grid.Entry) -> None:
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("adjoint", [BPTT(), TruncatedBPTT(3), Autodiff()], ids=str)
-@pytest.mark.parametrize("name", ["gru", "transition"])
+@pytest.mark.parametrize(
+    ("name", "adjoint"), [("gru", BPTT()), ("gru", TruncatedBPTT(3)), ("transition", Autodiff())], ids=str
+)
 def test_shards_make_their_own_states(name: str, adjoint: Any) -> None:
     """Every adjoint, s(0) made where it is used."""
     whole, parts = _whole_and_parts(grid.CELLS[grid.NAMES.index(name)], adjoint, given=False)
@@ -149,9 +150,10 @@ def test_shards_make_their_own_states(name: str, adjoint: Any) -> None:
 
 
 @pytest.mark.usefixtures("x64")
-@every_kind
-def test_a_mesh_of_explicit_axes(entry: grid.Entry) -> None:
+@pytest.mark.parametrize("name", ["gru", "supervised", "transition"])
+def test_a_mesh_of_explicit_axes(name: str) -> None:
     """Arrays whose types say where they are: the same values and gradients, each where its operand is."""
+    entry = grid.CELLS[grid.NAMES.index(name)]
     params, state, xs = grid.sample(entry, (2,))
     mesh = _mesh(jax.sharding.AxisType.Explicit)
     gradient = partial(_gradient, entry, BPTT(), True)
