@@ -411,7 +411,7 @@ def weigh(tree: Any, salt: float = 0.0) -> Any:
     for number, leaf in enumerate(jax.tree.leaves(tree)):
         leaf = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
         if has_gradient(leaf) and not is_float(leaf):
-            total = total + weigh([leaf.real, leaf.imag], salt + number)
+            total = total + weigh([jnp.real(leaf), jnp.imag(leaf)], salt + number)
         elif is_float(leaf):
             weights = np.cos(1.0 + salt + number + np.arange(leaf.size)).reshape(leaf.shape)
             total = total + (leaf * weights.astype(leaf.dtype)).sum()

@@ -34,7 +34,7 @@ def number(
     owner = owner if isinstance(owner, str) else type(owner).__name__
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{owner}: {name} must be a number, got {value!r}")
-    if not (least <= value <= most and above < value < below):
+    if not (least <= float(value) <= most and above < float(value) < below):
         limits = {"at least": least, "above": above, "below": below, "at most": most}
         text = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if math.isfinite(limit))
         raise ValueError(f"{owner}: {name} must be {text}, got {value!r}")

@@ -103,8 +103,8 @@ class Layer(abc.ABC):
         xs = jax.tree.map(lambda a: jnp.moveaxis(jnp.asarray(a), time_axis, 0), xs)
         if resets is not None and jnp.ndim(resets) > 1:
             resets = jnp.moveaxis(jnp.asarray(resets), time_axis, 0)
-        batch = validate.batch_shape(xs, lengths, resets)
-        lengths, resets = validate.lengths_and_resets(lengths, resets, steps, batch, xs)
+        axes = jax.tree.leaves(xs)[0].shape[1:]  # which of them are features only a cell knows, and checks
+        lengths, resets = validate.lengths_and_resets(lengths, resets, steps, axes, xs)
         run = self.run(params, state, xs, key, Pass(lengths, resets, False, method, adjoint))
         validate.outputs_have_axis(run.outputs, time_axis)
         return run._replace(outputs=jax.tree.map(lambda a: jnp.moveaxis(a, 0, time_axis), run.outputs))
