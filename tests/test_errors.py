@@ -43,7 +43,7 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "size of zero": (lambda: Elman(0, 3), ValueError, "input_size must be at least 1, got 0"),
     "negative size": (lambda: LSTM(2, -3), ValueError, "hidden_size must be at least 1, got -3"),
     "fractional size": (lambda: GRU(2.5, 3), TypeError, "input_size must be a whole number, got 2.5"),  # pyright: ignore
-    "boolean size": (lambda: GRU(True, 3), ValueError, "input_size"),
+    "boolean size": (lambda: GRU(True, 3), TypeError, "input_size must be a whole number, got True"),
     "unknown activation": (lambda: Elman(2, 3, activation="tan"), ValueError, "tanh (of jax.nn), got 'tan'"),
     "a class for an activation": (
         lambda: Elman(2, 3, activation=dict),  # pyright: ignore
@@ -68,7 +68,7 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "unroll of zero": (lambda: Scan(unroll=0), ValueError, "unroll must be at least 1, got 0"),
     "neither inputs nor steps": (_run(xs=None), ValueError, "steps=τ"),
-    "negative steps": (_run(xs=None, steps=-1), ValueError, "steps must not be negative, got -1"),
+    "negative steps": (_run(xs=None, steps=-1), ValueError, "steps must be at least 0, got -1"),
     "fractional steps": (_run(xs=None, steps=1.5), TypeError, "steps must be a whole number, got 1.5"),
     "steps against inputs": (_run(steps=8), ValueError, "steps = 8, but xs has 7 steps"),
     "integer inputs": (_run(xs=np.ones((7, 4, 2), np.int32)), TypeError, "floating type, got int32"),

@@ -8,16 +8,23 @@ from typing import Any
 import jax.numpy as jnp
 
 
+def whole_number(name: str, value: Any, least: int) -> int:
+    """The value as an int; raise unless it is a whole number of at least `least`."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a whole number, got {value!r}") from None
+    if isinstance(value, bool):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    if number < least:
+        raise ValueError(f"{name} must be at least {least}, got {value!r}")
+    return number
+
+
 def positive(owner: object, **sizes: int) -> None:
     """Raise unless every named size is a whole number of at least 1."""
-    name = type(owner).__name__
     for field, size in sizes.items():
-        try:
-            whole = operator.index(size)
-        except TypeError:
-            raise TypeError(f"{name}: {field} must be a whole number, got {size!r}") from None
-        if isinstance(size, bool) or whole < 1:
-            raise ValueError(f"{name}: {field} must be at least 1, got {size!r}")
+        whole_number(f"{type(owner).__name__}: {field}", size, 1)
 
 
 def number(

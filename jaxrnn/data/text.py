@@ -1,12 +1,13 @@
 """Text as a language model reads it: characters as integers, cut into chunks that are read in order."""
 
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from jaxrnn.cells.checks import whole_number
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,8 @@ def chunks(tokens: Sequence[int] | np.ndarray, batch: int, seq_len: int) -> Chun
     Example:
         inputs, targets = chunks(alphabet.encode(text), batch=32, seq_len=128)
     """
-    tokens, batch, seq_len = _tokens("chunks", tokens), _size("batch", batch), _size("seq_len", seq_len)
+    tokens = _tokens("chunks", tokens)
+    batch, seq_len = whole_number("chunks: batch", batch, 1), whole_number("chunks: seq_len", seq_len, 1)
     count = (len(tokens) - 1) // (batch * seq_len)
     if count < 1:
         raise ValueError(
@@ -193,7 +195,8 @@ def padded_chunks(tokens: Sequence[int] | np.ndarray, batch: int, seq_len: int) 
     Example:
         inputs, targets, lengths = padded_chunks(alphabet.encode(text), batch=32, seq_len=128)
     """
-    tokens, batch, seq_len = _tokens("padded_chunks", tokens), _size("batch", batch), _size("seq_len", seq_len)
+    tokens = _tokens("padded_chunks", tokens)
+    batch, seq_len = whole_number("padded_chunks: batch", batch, 1), whole_number("padded_chunks: seq_len", seq_len, 1)
     if len(tokens) < 2:
         raise ValueError(f"the text is too short: it must have at least 2 characters, got {len(tokens)}")
     steps, longer = divmod(len(tokens) - 1, batch)
@@ -227,13 +230,3 @@ def _tokens(owner: str, tokens: Any) -> np.ndarray:
     if array.size and not np.issubdtype(array.dtype, np.integer):
         raise TypeError(f"{owner}: tokens must be integers, got {array.dtype}: pass alphabet.encode(text)")
     return array.astype(np.int32)
-
-
-def _size(name: str, size: Any) -> int:
-    try:
-        whole = operator.index(size)
-    except TypeError:
-        raise TypeError(f"{name} must be a whole number, got {size!r}") from None
-    if whole < 1:
-        raise ValueError(f"{name} must be at least 1, got {size!r}")
-    return whole

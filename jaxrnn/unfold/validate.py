@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import core
 
+from jaxrnn.cells import checks
 from jaxrnn.cells.base import Cell, Inputs, Params, Spatial, State
 from jaxrnn.unfold.problem import row_shapes
 
@@ -60,25 +61,14 @@ def length_of_time(xs: Inputs, steps: int | None, time_axis: int) -> int:
     if not leaves:
         if steps is None:
             raise ValueError("unfold: neither xs nor steps: pass inputs, or steps=τ for s(t) = f(s(t-1); θ)")
-        return whole_number("steps", steps)
+        return checks.whole_number("unfold: steps", steps, 0)
     lengths = {leaf.shape[time_axis] for leaf in leaves}
     if len(lengths) > 1:
         raise ValueError(f"unfold: the arrays of xs differ in time (axis {time_axis}): {sorted(lengths)} steps")
     (found,) = lengths
-    if steps is not None and whole_number("steps", steps) != found:
+    if steps is not None and checks.whole_number("unfold: steps", steps, 0) != found:
         raise ValueError(f"unfold: steps = {steps}, but xs has {found} steps on axis {time_axis}: pass one of them")
     return found
-
-
-def whole_number(name: str, value: Any) -> int:
-    """A whole number of at least 0."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"unfold: {name} must be a whole number, got {value!r}") from None
-    if number < 0:
-        raise ValueError(f"unfold: {name} must not be negative, got {number}")
-    return number
 
 
 def batch_shape(cell: Cell, x: Inputs, lengths: Any, resets: Any) -> tuple[int, ...]:
