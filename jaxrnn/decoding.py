@@ -1,15 +1,14 @@
 """Drawing symbols from a network, one after another."""
 
 import math
-import operator
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.core import Tracer
 
+from jaxrnn.cells import checks
 from jaxrnn.cells.base import Cell, Params, State
 
 MOST = 2**31 - 1  # what an int32 holds: as good as no limit to top_k, and the most steps
@@ -21,7 +20,8 @@ def restrict(logits: jax.Array, *, temperature: Any = 1.0, top_k: Any = None, to
         p = softmax(logits / temperature), then zero outside the top_k likeliest symbols, then zero outside the smallest
         set of likeliest symbols whose probability (among those left) reaches top_p
 
-    What is cut is -inf. At temperature 0 only the likeliest symbol is left: the first of them, where several are.
+    The likeliest symbol's logit is 0, and what is cut is -inf. At temperature 0 only the likeliest symbol is left: the
+    first of them, where several are.
 
     Args:
         logits: `(..., vocabulary)`, of a floating type.
@@ -44,10 +44,14 @@ def restrict(logits: jax.Array, *, temperature: Any = 1.0, top_k: Any = None, to
         raise TypeError(f"restrict: logits must be floating-point (..., vocabulary), got {jax.typeof(logits)}")
     _check(temperature, top_k, top_p)
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-    temperature = jnp.asarray(_at_most(float(jnp.finfo(logits.dtype).max), temperature), logits.dtype)
+    limits = jnp.finfo(logits.dtype)
+    temperature = jnp.asarray(_at_most(float(limits.max), temperature), logits.dtype)
+    warm = temperature >= limits.tiny  # what is smaller may be flushed to 0
     likeliest = _places(logits) == jnp.argmax(logits, axis=-1, keepdims=True)
-    keep = likeliest | (temperature > 0)
-    logits = logits / jnp.where(temperature > 0, temperature, 1)
+    keep = likeliest | warm
+    top = jnp.max(logits, axis=-1, keepdims=True)
+    logits = logits - jnp.where(jnp.isfinite(top), top, 0)  # so that no division can overflow upwards
+    logits = logits / jnp.where(warm, temperature, 1)
     if top_k is not None or top_p is not None:
         keep = keep & _likeliest(logits, top_k, top_p)
     return jnp.where(keep, logits, -jnp.inf)
@@ -123,12 +127,7 @@ def generate(
         raise ValueError(f"generate: prompt must have at least one token (n, *batch), got shape {prompt.shape}")
     if not jnp.issubdtype(prompt.dtype, jnp.integer):
         raise TypeError(f"generate: prompt must be integers, got {prompt.dtype}: pass alphabet.encode(text)")
-    try:
-        whole = operator.index(steps)
-    except TypeError:
-        raise TypeError(f"generate: steps must be a whole number, got {steps!r}") from None
-    if whole < 1:
-        raise ValueError(f"generate: steps must be at least 1, got {steps!r}")
+    whole = checks.whole_number("generate: steps", steps, 1)
     if whole > MOST:
         raise ValueError(f"generate: steps must be at most {MOST}, got {steps!r}")
     _check(temperature, top_k, top_p)
@@ -175,10 +174,6 @@ def _check(temperature: Any, top_k: Any, top_p: Any) -> None:
     if _known(temperature) and not (math.isfinite(temperature) and temperature >= 0):
         raise ValueError(f"temperature must be a finite number of at least 0, got {temperature}: 0 is greedy, 1 plain")
     if _known(top_k):
-        whole = isinstance(top_k, int) or (not np.ndim(top_k) and jnp.issubdtype(jnp.result_type(top_k), jnp.integer))
-        if isinstance(top_k, bool) or not whole:
-            raise TypeError(f"top_k must be a whole number, got {top_k!r}")
-        if top_k < 1:
-            raise ValueError(f"top_k must be at least 1, got {top_k}: pass None for no limit")
+        checks.whole_number("top_k", top_k, 1)
     if _known(top_p) and not 0 < top_p <= 1:
         raise ValueError(f"top_p must be above 0 and at most 1, got {top_p}: pass None for no limit")

@@ -23,7 +23,23 @@ def left(restricted: jax.Array) -> np.ndarray:
 
 
 def test_temperature_divides() -> None:
-    np.testing.assert_allclose(decoding.restrict(jnp.asarray(LOGITS), temperature=0.5), LOGITS * 2, rtol=1e-5)
+    found = decoding.restrict(jnp.asarray(LOGITS), temperature=0.5)
+    np.testing.assert_allclose(found, (LOGITS - LOGITS.max(-1, keepdims=True)) * 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [1e-30, 2e-38, 1e-38, 1e-44, 1e-300])
+@pytest.mark.parametrize("shift", [0.0, 80.0, -1e5])
+def test_a_tiny_temperature_is_greedy(temperature: float, shift: float) -> None:
+    found = decoding.restrict(jnp.asarray(LOGITS + shift, jnp.float32), temperature=temperature)
+    best = np.arange(V) == LOGITS.argmax(-1)[:, None]
+    np.testing.assert_array_equal(found, np.where(best, 0, -np.inf))
+
+
+def test_logits_that_are_not_finite() -> None:
+    low, high = jnp.array([0.0, -jnp.inf, 1.0]), jnp.array([0.0, jnp.inf, 1.0])
+    np.testing.assert_allclose(decoding.restrict(low, temperature=0.5), [-2.0, -np.inf, 0.0])
+    assert decoding.sample(high, jax.random.key(0), temperature=0.5) == 1
+    assert np.isnan(decoding.restrict(jnp.array([0.0, jnp.nan]))).any()  # said, not patched over
 
 
 def test_temperature_zero_and_top_1_are_greedy() -> None:
@@ -75,12 +91,27 @@ def test_top_p_leaves_the_nucleus(p: float) -> None:
     expected = [nucleus(row, p) for row in softmax(LOGITS / 1.5)]
     restricted = decoding.restrict(jnp.asarray(LOGITS), temperature=1.5, top_p=p)
     np.testing.assert_array_equal(left(restricted), expected)
-    np.testing.assert_allclose(restricted[left(restricted)], (LOGITS / 1.5)[left(restricted)], rtol=1e-5)
+    scaled = (LOGITS - LOGITS.max(-1, keepdims=True)) / 1.5
+    np.testing.assert_allclose(restricted[left(restricted)], scaled[left(restricted)], rtol=1e-5)
 
 
 def test_top_p_1_leaves_what_rounding_would_lose() -> None:
     logits = jnp.array([0.0, -30.0, -60.0])
     assert left(decoding.restrict(logits, top_p=1)).all()
+    assert left(decoding.restrict(logits, top_k=1, top_p=1)).sum() == 1
+
+
+def test_the_smallest_choices_leave_the_likeliest() -> None:
+    best = np.arange(V) == LOGITS.argmax(-1)[:, None]
+    for choices in (
+        {"top_p": 1e-300},
+        {"top_k": 1, "top_p": 1e-6},
+        {"top_k": V, "top_p": 1e-6},
+        {"top_k": jnp.array(1)},
+    ):
+        np.testing.assert_array_equal(left(decoding.restrict(jnp.asarray(LOGITS), **choices)), best)
+    one = jnp.zeros((2, 1))  # a single symbol
+    assert left(decoding.restrict(one, temperature=0, top_k=1, top_p=0.5)).all()
 
 
 def test_top_p_is_of_what_top_k_left() -> None:
