@@ -114,7 +114,7 @@ def test_fit_is_a_loop_of_steps_and_begins_the_text_anew(rng, devices):
     result = fit(
         model.loss,
         params,
-        state,
+        state if devices == 1 else None,  # the same
         (tokens[0], tokens[1]),
         optimizer=optimizer,
         steps=7,
@@ -214,6 +214,7 @@ def test_fit_ends_after_a_signal_and_keeps_what_it_has(rng, number):
     [
         ({"steps": 0}, "steps"),
         ({"evaluate_every": -1}, "evaluate_every"),
+        ({"steps": 2.5}, "steps must be a whole number"),
         ({"folder": "not/there"}, "not/there"),
         ({"state": jnp.zeros(3)}, "batch = 4"),
         ({"chunks": (np.zeros((2, 3)), np.zeros((2, 3)))}, "chunks, time, batch"),
@@ -222,7 +223,7 @@ def test_fit_ends_after_a_signal_and_keeps_what_it_has(rng, number):
 )
 def test_fit_refuses(rng, wrong, named):
     given = {"state": START, "chunks": line_batches(rng, 2), "optimizer": optax.sgd(0.1), "steps": 1} | wrong
-    with pytest.raises(ValueError, match=named):
+    with pytest.raises((ValueError, TypeError), match=named):
         fit(line_loss, LINE, **given)
 
 
@@ -239,9 +240,9 @@ def test_evaluation_is_the_mean_over_all_steps(rng):
     params = model.init(jax.random.key(1))
     state = model.initial_state(params, (4,))
     found = []
-    for n in (1, 2):
+    for n, given in ((1, state), (2, None)):
         evaluate, seconds = compile_evaluation(
-            model.loss, params, state, padded_chunks(tokens, 4, 5), jax.devices()[:n]
+            model.loss, params, given, padded_chunks(tokens, 4, 5), jax.devices()[:n]
         )
         found.append(evaluate(params))
         assert seconds > 0
@@ -253,6 +254,34 @@ def test_evaluation_is_the_mean_over_all_steps(rng):
         p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
         nats -= np.log(p[np.arange(length), part[1:]]).sum()
     np.testing.assert_allclose(found, nats / 49, rtol=1e-5)
+
+
+def test_a_learned_start_is_that_of_the_parameters_at_hand(rng):
+    def loss(params: Any, state: Any, batch: Any, key: Any, lengths: Any = None) -> Any:
+        start = jnp.full(batch[0].shape[1], 10 * params["w"]) if state is None else state
+        return start.mean(), (start + batch[0].sum(0), {})
+
+    x, y = line_batches(rng, 2)
+    evaluate, _ = compile_evaluation(loss, LINE, None, (x, y, np.full((2, BATCH), TIME)))
+    later = 10 * 2.0 + x[0].sum(0).mean() / 2  # the mean of both chunks
+    np.testing.assert_allclose(evaluate({"w": jnp.array(2.0)}), later, rtol=1e-5)
+    result = fit(loss, LINE, None, (x, y), optimizer=optax.sgd(0.1), steps=3, evaluate_every=1, progress=False)
+    carried = [5.0, 5.0 + x[0].sum(0).mean(), 5.0]  # no gradient reaches the start, so w stays
+    np.testing.assert_allclose([m["training_loss"] for m in result.metrics], carried, rtol=1e-5)
+
+
+def test_a_loss_without_a_state(rng):
+    def loss(params: Any, state: None, batch: Any, key: Any) -> Any:
+        return line_loss(params, START[: batch[0].shape[1]], batch, key)[0], (None, {})
+
+    x, y = line_batches(rng, 3)
+    result = fit(loss, LINE, None, (x, y), optimizer=optax.sgd(0.1), steps=4, evaluate_every=1, progress=False)
+    w, expected = 0.5, []
+    for k in (0, 1, 2, 0):
+        error = w * x[k] - y[k]
+        expected.append(np.mean(error**2))
+        w -= 0.1 * np.mean(2 * error * x[k])
+    np.testing.assert_allclose([m["training_loss"] for m in result.metrics], expected, rtol=1e-5)
 
 
 def test_curves_are_in_bits():

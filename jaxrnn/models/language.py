@@ -122,7 +122,7 @@ class LanguageModel:
         run = unfold(Readout(top, self.vocabulary_size), top_params, xs, state=top_state, **common)
         return run._replace(final=_whole(lower, run.final))
 
-    def loss(
+    def losses(
         self,
         params: LanguageModelParams,
         state: State,
@@ -133,22 +133,26 @@ class LanguageModel:
         resets: Any = None,
         method: Any = Scan(),  # noqa: B008  frozen, without state
         adjoint: Any = BPTT(),  # noqa: B008
-    ) -> tuple[jax.Array, tuple[State, dict[str, jax.Array]]]:
-        """Mean negative log-likelihood of a step, in nats. Logits live for a block of time, never for all of it.
+    ) -> Unfolding:
+        """The loss of each step, `L(t) = -log p(target(t))` in nats: outputs `(time, *batch)`, 0 past the lengths.
+
+        Logits live for a block of time, never for all of it.
 
         Args:
             params: as `init` gives them.
             state: of the recurrent cell, before the first token; None for `initial_state`.
             batch: inputs and targets, integers `(time, *batch)` each; targets[t] is what comes after inputs[t].
             key: for dropout; None for none.
-            lengths: see `unfold`, also for `resets`, `method` and `adjoint`; steps past them are not counted.
+            lengths: see `unfold`, also for `resets`, `method` and `adjoint`.
             resets: booleans `(time, *batch)`.
             method: how the values are computed.
             adjoint: how gradients are computed.
 
         Returns:
-            The loss, and beside it the state of the recurrent cell at the end and `{"nats_per_step",
-            "bits_per_character"}`.
+            `Unfolding`; `final` is the state of the recurrent cell.
+
+        Example:
+            L = model.losses(params, None, (tokens[:-1], tokens[1:])).outputs  # (time, *batch)
         """
         inputs, targets = batch
         inputs = _tokens("inputs", inputs, self.vocabulary_size, lengths)
@@ -165,9 +169,30 @@ class LanguageModel:
         if top_state is not None:
             top_state = SupervisedState(top_state, jnp.zeros(inputs.shape[1:], supervised.target.dtype))
         run = unfold(supervised, top_params, (xs, targets), state=top_state, **common)
+        return run._replace(final=_whole(lower, run.final.cell))
+
+    def loss(
+        self,
+        params: LanguageModelParams,
+        state: State,
+        batch: tuple[Any, Any],
+        key: jax.Array | None = None,
+        *,
+        lengths: Any = None,
+        resets: Any = None,
+        method: Any = Scan(),  # noqa: B008  frozen, without state
+        adjoint: Any = BPTT(),  # noqa: B008
+    ) -> tuple[jax.Array, tuple[State, dict[str, jax.Array]]]:
+        """The mean of `losses` over the steps before the lengths, in nats; the arguments are those of `losses`.
+
+        Returns:
+            The loss, and beside it the state of the recurrent cell at the end and `{"bits_per_character"}`, the loss
+            divided by log 2.
+        """
+        choices = {"lengths": lengths, "resets": resets, "method": method, "adjoint": adjoint}
+        run = self.losses(params, state, batch, key, **choices)
         nats = losses.reduce(run.outputs, lengths).per_step
-        metrics = {"nats_per_step": nats, "bits_per_character": nats / math.log(2)}
-        return nats, (_whole(lower, run.final.cell), metrics)
+        return nats, (run.final, {"bits_per_character": nats / math.log(2)})
 
     def bits_per_character(
         self,

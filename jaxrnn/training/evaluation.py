@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jaxrnn.training.devices import BY_COLUMN, BY_ROW, EVERYWHERE, Device, choose, make_mesh, on_each, place
-from jaxrnn.training.state import Params, State
+from jaxrnn.training.state import Params, State, initial_state
 
 
 def compile_evaluation(
@@ -25,9 +25,10 @@ def compile_evaluation(
 
     Args:
         loss: `loss(params, state, (inputs, targets), None, lengths=lengths) -> (value, (state, metrics))`, the value a
-            mean over the steps before `lengths`.
+            mean over the steps before `lengths`; it takes None for its own initial state if `state` is None.
         params: parameters of the shapes to come.
-        state: the recurrent state that the streams begin in, leaves `(batch, ...)`.
+        state: the recurrent state that the streams begin in, leaves `(batch, ...)`; None for the initial state of the
+            model, at the parameters that are evaluated.
         chunks: `(inputs, targets, lengths)`: `(chunks, time, batch)` twice, and `(chunks, batch)`.
         devices: default: those there are; as many are used as divide the batch.
 
@@ -35,8 +36,7 @@ def compile_evaluation(
         The function, and the seconds that compiling it took.
 
     Example:
-        evaluate, _ = compile_evaluation(model.loss, params, model.initial_state(params, (32,)),
-                                         padded_chunks(tokens, batch=32, seq_len=128))
+        evaluate, _ = compile_evaluation(model.loss, params, None, padded_chunks(tokens, batch=32, seq_len=128))
         evaluate(params) / math.log(2)  # bits per character
     """
     began = time.perf_counter()
@@ -49,6 +49,8 @@ def compile_evaluation(
             mean, (state, _) = loss(params, state, (inputs, targets), None, lengths=lengths)
             return state, mean * lengths.sum()
 
+        if state is None:
+            state = initial_state(loss, params, (inputs[0], targets[0]))
         return jax.lax.scan(chunk, state, (inputs, targets, lengths))[1][None]
 
     by_stream = jax.sharding.PartitionSpec(None, None, *BY_ROW)

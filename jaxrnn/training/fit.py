@@ -16,6 +16,7 @@ import numpy as np
 import optax
 from tqdm import tqdm
 
+from jaxrnn.cells.checks import whole_number
 from jaxrnn.training import metrics as metrics_file
 from jaxrnn.training.checkpoints import PARAMETERS, save_parameters
 from jaxrnn.training.devices import (
@@ -30,7 +31,7 @@ from jaxrnn.training.devices import (
     place_train_state,
 )
 from jaxrnn.training.interruption import deferred
-from jaxrnn.training.state import Loss, Params, State, init_train_state
+from jaxrnn.training.state import Loss, Params, State, init_train_state, initial_state
 
 METRICS = "metrics.jsonl"
 IN_FLIGHT = 4  # steps handed to the devices before their losses are read
@@ -66,14 +67,15 @@ def fit(
 ) -> Fit:
     """Train on chunks of a text, in order, again and again, the recurrent state carried from each to the next.
 
-    At the start of the text the state is set back to `state`. The batch is divided among the devices: among the largest
-    number of them that divides it. Evaluation comes every `evaluate_every` steps and at the end. Ctrl-C and SIGTERM end
-    the training after the step at hand, with a last evaluation; a second one ends it at once.
+    At the start of the text the state is set back to its start. The batch is divided among the devices: among the
+    largest number of them that divides it. Evaluation comes every `evaluate_every` steps and at the end. Ctrl-C and
+    SIGTERM end the training after the step at hand, with a last evaluation; a second one ends it at once.
 
     Args:
         loss: `loss(params, state, batch, key) -> (value, (state, metrics))`, the value in nats, a mean over the batch.
         params: θ at the start. It is not changed.
-        state: the recurrent state at the start of the text, leaves `(batch, ...)`.
+        state: the recurrent state at the start of the text, leaves `(batch, ...)`; None for the initial state of the
+            model, which the loss must then take None for. No gradient reaches it.
         chunks: `(inputs, targets)`, each `(chunks, time, batch)`.
         optimizer: any optax transformation, such as `make_optimizer`'s.
         steps: steps to take, one chunk each.
@@ -86,15 +88,16 @@ def fit(
         progress: show a progress bar on standard error.
 
     Returns:
-        `Fit(params, metrics, ...)`. A line of metrics has step, training_loss (the mean since the line before, in
-        nats), validation_loss (where there is `evaluate`), characters_per_second and seconds.
+        `Fit(params, metrics, ...)`. A line of metrics has step, training_loss (the mean of the loss since the line
+        before, in its unit), validation_loss (what `evaluate` gave), characters_per_second and seconds.
 
     Raises:
         ValueError: sizes that do not fit, `steps` or `evaluate_every` below 1, a folder that does not exist.
+        TypeError: `steps` or `evaluate_every` that is not a whole number.
 
     Example:
-        result = fit(model.loss, params, model.initial_state(params, (32,)), chunks(tokens, 32, 128),
-                     optimizer=make_optimizer(4e-3, 1000), steps=1000)
+        result = fit(model.loss, params, None, chunks(tokens, 32, 128), optimizer=make_optimizer(4e-3, 1000),
+                     steps=1000)
     """
     began = time.perf_counter()
     every = max(1, steps // 10) if evaluate_every is None else evaluate_every
@@ -105,7 +108,9 @@ def fit(
     keeper = _Keeper(folder, evaluate, params)
     key = jax.random.key(0) if key is None else key
     mesh = make_mesh(choose(batch, devices))
-    train_state = place_train_state(mesh, init_train_state(params, state, key, optimizer))
+    first = jax.tree.map(lambda a: a[0], tuple(chunks))
+    start = jax.jit(lambda params: initial_state(loss, params, first)) if state is None else lambda params: state
+    train_state = place_train_state(mesh, init_train_state(params, start(params), key, optimizer))
     symbols = int(np.prod(np.shape(chunks[1])[1:3]))
 
     def batch_at(step: int) -> Any:
@@ -120,7 +125,7 @@ def fit(
         last = False
         while not last:
             if done and done % count == 0:
-                train_state = train_state._replace(state=place(mesh, state, BY_ROW))
+                train_state = train_state._replace(state=place(mesh, start(on_first(train_state.params)), BY_ROW))
             train_state, found = take(train_state, batch_at(done))
             done += 1
             losses.add(found["loss"])
@@ -149,8 +154,7 @@ def fit(
 def _sizes(chunks: tuple[Any, Any], state: State, steps: int, every: int) -> tuple[int, int]:
     """How many chunks there are, and the size of the batch; raise if anything does not fit."""
     for name, value in {"steps": steps, "evaluate_every": every}.items():
-        if value < 1:
-            raise ValueError(f"fit: {name} must be at least 1, got {value}")
+        whole_number(f"fit: {name}", value, 1)
     shapes = {np.shape(a)[:3] for a in jax.tree.leaves(tuple(chunks))}
     shape = min(shapes, default=())
     if len(shapes) != 1 or len(shape) != 3 or 0 in shape:

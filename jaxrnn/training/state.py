@@ -32,6 +32,18 @@ def init_train_state(
     return TrainState(params, optimizer.init(params), state, key, jnp.zeros((), jnp.int32))
 
 
+def initial_state(loss: Loss, params: Params, batch: Batch) -> State:
+    """The recurrent state in which a loss begins where it is given None: what it leaves after a batch of no steps.
+
+    None for a loss that keeps no state.
+    """
+    _, (after, _) = jax.eval_shape(loss, params, None, batch, None)
+    if not jax.tree.leaves(after):
+        return after
+    no_steps = jax.tree.map(lambda a: a[:0], batch)
+    return loss(params, None, no_steps, None)[1][0]
+
+
 def gradients(loss: Loss, train_state: TrainState, batch: Batch) -> tuple[Params, TrainState, Metrics]:
     """∂L/∂θ on a batch, the train state with the recurrent state and the key carried on, and the metrics.
 
