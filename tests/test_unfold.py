@@ -1,5 +1,6 @@
 """The unfolding itself: the classical system, shared parameters, causality, any length; the arguments of `unfold`."""
 
+from functools import partial
 from typing import Any
 
 import hypothesis
@@ -212,19 +213,18 @@ def test_lists_of_lengths_are_lengths() -> None:
     np.testing.assert_array_equal(given, unfold(cell, params, xs, lengths=jnp.array([T, 0, 4])).outputs)
 
 
-GRU_ENTRY = grid.CELLS[grid.NAMES.index("gru")]
+ENTRIES = [grid.CELLS[grid.NAMES.index(name)] for name in ("elman", "lstm", "gru")]
 
 
-@grid.quick
-def _any_run(params: Any, state: Any, xs: Any, lengths: Any, resets: Any) -> Any:
-    """Forward and reverse, with the gradient of a loss; compiled once for all examples."""
+def _any_run(cell: Cell, params: Any, state: Any, xs: Any, lengths: Any, resets: Any) -> Any:
+    """Forward and reverse, with the gradient of a loss."""
     results = []
     for reverse in (False, True):
 
         def loss(*operands: Any, reverse: bool = reverse) -> Any:
             params, state, xs = operands
             run = unfold(
-                GRU_ENTRY.cell,
+                cell,
                 params,
                 xs,
                 state=state,
@@ -239,19 +239,25 @@ def _any_run(params: Any, state: Any, xs: Any, lengths: Any, resets: Any) -> Any
     return results
 
 
+ANY_RUN = {entry.name: grid.quick(partial(_any_run, entry.cell)) for entry in ENTRIES}  # compiled once
+
+
 @hypothesis.given(
+    entry=st.sampled_from(ENTRIES),
     seed=st.integers(0, 1000),
     lengths=st.lists(st.integers(0, T), min_size=B, max_size=B),
     resets=st.lists(st.lists(st.booleans(), min_size=B, max_size=B), min_size=T, max_size=T),
 )
 @pytest.mark.usefixtures("x64")
-def test_any_lengths_and_resets(seed: int, lengths: list[int], resets: list[list[bool]]) -> None:
+def test_any_lengths_and_resets(entry: grid.Entry, seed: int, lengths: list[int], resets: list[list[bool]]) -> None:
     """The values of the oracle; no gradient of what was not read."""
-    sample = grid.sample(GRU_ENTRY, (B,), seed=seed)
+    sample = grid.sample(entry, (B,), seed=seed)
     n, marks = np.array(lengths), np.array(resets)
-    for reverse, ((outputs, final), (_, _, of_xs)) in zip((False, True), _any_run(*sample, n, marks), strict=True):
+    for reverse, ((outputs, final), (_, _, of_xs)) in zip(
+        (False, True), ANY_RUN[entry.name](*sample, n, marks), strict=True
+    ):
         expected = oracles.unfolded(
-            GRU_ENTRY.oracle, *grid.host(sample), steps=T, batch=(B,), lengths=n, resets=marks, reverse=reverse
+            entry.oracle, *grid.host(sample), steps=T, batch=(B,), lengths=n, resets=marks, reverse=reverse
         )
         grid.close((outputs, final), expected, 1e-11, 1e-12)
         read = np.arange(T)[:, None] < n
