@@ -82,6 +82,11 @@ def test_write_leaves_the_old_content_where_it_fails(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
+def test_names_that_are_no_utf8_can_be_written(tmp_path):
+    write(tmp_path / "text", "folder caf\udce9")
+    assert (tmp_path / "text").read_bytes() == b"folder caf\\udce9"
+
+
 def test_a_run_folder_is_whole_from_the_first_moment(params, tmp_path):
     run = create_run(tmp_path / "a" / "run", {"é": 1}, params)
     assert sorted(p.name for p in run.iterdir()) == ["configuration.json", "parameters.safetensors"]

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from jaxrnn import __version__
-from jaxrnn.cli import DEFAULTS, main, make_parser
+from jaxrnn.cli import main
+from jaxrnn.cli.arguments import DEFAULTS, make_parser
 from jaxrnn.data import Alphabet, split
 from jaxrnn.runs import load_run
 from jaxrnn.training import load_configuration
@@ -106,22 +107,61 @@ def test_more_than_all_characters_may_come(run, capsys):
 def test_characters_that_the_output_cannot_hold(run, monkeypatch):
     model, alphabet, params = load_run(run)
     alphabet = Alphabet(alphabet.symbols.replace("I", "é"))
-    monkeypatch.setattr("jaxrnn.cli.load_run", lambda folder: (model, alphabet, params))
+    monkeypatch.setattr("jaxrnn.cli.use.load_run", lambda folder: (model, alphabet, params))
     output = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(output, encoding="ascii"))
     main(["generate", str(run), "--prompt", "éndia", "--length", "30"])
     assert output.getvalue().startswith(b"?ndia")
 
 
-def test_output_that_nobody_reads(run, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], *([name, "--help"] for name in ("train", "generate", "evaluate")), ["generate", "RUN"]],
+)
+def test_output_that_nobody_reads(arguments, run, monkeypatch, capsys):
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as unread, monkeypatch.context() as patched:
         patched.setattr(sys, "stdout", unread)
         with pytest.raises(SystemExit) as stopped:
-            main(["generate", str(run), "--prompt", "India", "--length", "30"])
+            main([str(run) if a == "RUN" else a for a in arguments])
     assert stopped.value.code == 128 + 13
     assert capsys.readouterr().err == ""
+
+
+def test_output_that_has_no_room(monkeypatch, capsys):
+    class Full(io.StringIO):
+        def flush(self) -> None:
+            raise OSError("no space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", Full())
+        with pytest.raises(SystemExit) as stopped:
+            main(["--version"])
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err == "jaxrnn: failed: no space left on device\n"
+
+
+def test_output_that_is_closed(monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", None)
+        with pytest.raises(SystemExit) as stopped:
+            main(["--version"])
+    assert stopped.value.code == 0
+
+
+def test_devices_that_are_not_there(run, monkeypatch, capsys):
+    def fail() -> None:
+        raise RuntimeError("Unknown backend: 'abacus'\n")
+
+    monkeypatch.setattr("jax.devices", fail)
+    assert "JAX finds no device: Unknown backend: 'abacus'" in refused(capsys, "generate", run)
+
+
+def test_a_folder_that_cannot_be_written_to(text, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    error = refused(capsys, "train", "--text", text, "--out", tmp_path / "run", *TINY)
+    assert f"since {tmp_path} cannot be written to" in error
 
 
 @pytest.mark.parametrize("error", [MemoryError(), OSError("the disk\nis full")])
@@ -129,7 +169,7 @@ def test_what_fails_on_the_way_is_one_line(error, text, tmp_path, monkeypatch, c
     def fail(*args: Any, **keywords: Any) -> None:
         raise error
 
-    monkeypatch.setattr("jaxrnn.cli.compile_evaluation", fail)
+    monkeypatch.setattr("jaxrnn.cli.train.compile_evaluation", fail)
     with pytest.raises(SystemExit) as stopped:
         main(["train", "--text", str(text), "--out", str(tmp_path / "run"), *TINY])
     assert stopped.value.code == 1

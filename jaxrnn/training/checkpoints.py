@@ -24,7 +24,8 @@ def write(path: str | os.PathLike, content: bytes | str) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            # Bytes of a file's name that are no UTF-8 come as lone surrogates.
+            file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
@@ -109,6 +110,7 @@ def create_run(
 
     Raises:
         FileExistsError: something is there that must not be overwritten.
+        PermissionError: the folder above cannot be written to.
     """
     check_free(folder, overwrite=overwrite)
     folder = Path(os.path.realpath(folder))
@@ -137,6 +139,8 @@ def check_free(folder: str | os.PathLike, *, overwrite: bool = False) -> None:
     above = next(p for p in folder.absolute().parents if os.path.lexists(p))
     if not above.is_dir():
         raise FileExistsError(f"{folder}: cannot be made, since {above} is not a folder")
+    if not os.access(above, os.W_OK):
+        raise PermissionError(f"{folder}: cannot be made, since {above} cannot be written to")
     if not os.path.lexists(folder):
         return
     if not folder.is_dir():
