@@ -1,11 +1,12 @@
 """Sequences of unlike lengths in batches of similar lengths, so that little is computed for padding."""
 
-import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+
+from jaxrnn.cells.checks import whole_number
 
 
 class Bucket(NamedTuple):
@@ -31,7 +32,7 @@ def pad(sequences: Sequence[Any], multiple: int = 1) -> tuple[Any, np.ndarray]:
     Example:
         xs, lengths = pad([np.ones((3, 8)), np.ones((5, 8))])  # xs: (5, 2, 8), lengths: [3, 5]
     """
-    multiple = _size("multiple", multiple)
+    multiple = whole_number("buckets: multiple", multiple, 1)
     arrays, lengths = _checked(sequences)
     return _padded(arrays, lengths, multiple), lengths
 
@@ -64,7 +65,7 @@ def buckets(
 
     Source: Khomenko et al., *Accelerating recurrent neural network training using sequence bucketing* (2016).
     """
-    batch, multiple = _size("batch", batch), _size("multiple", multiple)
+    batch, multiple = whole_number("buckets: batch", batch, 1), whole_number("buckets: multiple", multiple, 1)
     arrays, lengths = _checked(sequences)
     order = np.arange(len(arrays))
     if seed is None:
@@ -74,7 +75,7 @@ def buckets(
         chance = None
     else:
         chance = np.random.default_rng(seed)
-        size = len(order) if pool is None else _size("pool", pool)
+        size = len(order) if pool is None else whole_number("buckets: pool", pool, 1)
         pools = np.split(chance.permutation(order), range(size, len(order), size))
     groups = []
     for places in pools:
@@ -125,13 +126,3 @@ def _padded(sequences: list[Any], lengths: np.ndarray, multiple: int) -> Any:
 def _like(sequence: Any, first: int = 0) -> str:
     """The shapes from an axis on, and the types."""
     return str(jax.tree.map(lambda a: f"{a.dtype}{list(a.shape[first:])}", sequence))
-
-
-def _size(name: str, size: Any) -> int:
-    try:
-        whole = operator.index(size)
-    except TypeError:
-        raise TypeError(f"buckets: {name} must be a whole number, got {size!r}") from None
-    if whole < 1:
-        raise ValueError(f"buckets: {name} must be at least 1, got {size!r}")
-    return whole
