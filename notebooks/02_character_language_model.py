@@ -36,9 +36,9 @@ from IPython.display import display
 from jax.flatten_util import ravel_pytree
 from matplotlib import colormaps
 
-from jaxrnn import GRU, Supervised, TruncatedBPTT, unfold
+from jaxrnn import GRU, TruncatedBPTT, unfold
 from jaxrnn.data import Alphabet, chunks, padded_chunks, shakespeare, split
-from jaxrnn.losses import negative_log_likelihood, reduce
+from jaxrnn.losses import reduce
 from jaxrnn.models import LanguageModel
 from jaxrnn.plotting import curves
 from jaxrnn.training import (
@@ -152,23 +152,14 @@ print(f"{sum(a.size for a in jax.tree.leaves(start)):,} parameters")
 # %% [markdown]
 # Several layers are one more word: `cell=Stack([GRU(32, 128), GRU(128, 128)])`.
 #
-# The loss is the sum over time $L = \sum_t L^{(t)}$, $L^{(t)} = -\log p(y^{(t)} \mid x^{(1)}, \dots, x^{(t)})$, and
-# `model.loss` gives its mean over the steps and the batch. With `Supervised` the cell's output is $L^{(t)}$ itself, so
-# that we can look at every step.
+# The loss is the sum over time $L = \sum_t L^{(t)}$, $L^{(t)} = -\log p(y^{(t)} \mid x^{(1)}, \dots, x^{(t)})$.
+# `model.losses` gives every $L^{(t)}$, `model.loss` their mean over the steps and the batch.
 
 # %%
-supervised = Supervised(model.network, negative_log_likelihood)
-
-
-@jax.jit
-def loss_of_steps(params, inputs, targets, resets=None):
-    """L(t) in nats: (time, *batch)."""
-    return unfold(supervised, params.readout, (params.embedding[inputs], targets), resets=resets).outputs
-
-
+losses = jax.jit(model.losses)
 first = (pieces.inputs[0], pieces.targets[0])
-L = loss_of_steps(start, *first)
-value, (state, metrics) = model.loss(start, None, first)  # None: from the initial state
+L = losses(start, None, first).outputs  # L(t) in nats, (time, batch); None: from the initial state
+value, (state, metrics) = model.loss(start, None, first)
 np.testing.assert_allclose(value, reduce(L).sum / L.size, rtol=1e-5)
 print(f"L = {L.sum():.0f} nats over {L.size} steps: {metrics['bits_per_character']:.2f} bits per character")
 assert abs(metrics["bits_per_character"] - baselines["equally likely"]) < 0.3
@@ -324,7 +315,7 @@ def show(passage, values, title, colours="Reds", low=None, high=None):
 
 count = 20_000
 inputs, targets = unseen[:count], unseen[1 : count + 1]
-surprise = np.asarray(loss_of_steps(params, inputs, targets)) / math.log(2)  # of the character after each input
+surprise = np.asarray(losses(params, None, (inputs, targets)).outputs) / math.log(2)  # of the next character
 begin = held_out.index("\n\n", 1000) + 2
 shown = slice(begin, begin + 420)
 show(held_out[shown], surprise[begin - 1 : begin + 419], "Surprise: white 0 bits, darkest 10", low=0, high=10)
@@ -393,7 +384,7 @@ time = np.arange(512)
 def losses_with(resets):
     """L(t) of every step and stream in nats, the state set back where `resets` (512,) says."""
     everywhere = np.broadcast_to(resets[:, None], long_inputs.shape)
-    return np.asarray(loss_of_steps(params, long_inputs, long_targets, everywhere))
+    return np.asarray(losses(params, None, (long_inputs, long_targets), resets=everywhere).outputs)
 
 
 def bits_with(resets):
