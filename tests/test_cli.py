@@ -252,6 +252,20 @@ def test_train_overwrites_only_when_asked(text, run, tmp_path, capsys):
     assert (copy / "parameters.safetensors").read_bytes() == before
 
 
+def test_a_name_that_is_too_long(text, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("jaxrnn.cli.train.compile_evaluation", lambda *args: (None, 0.0))
+    error = refused(capsys, "train", "--text", text, "--out", tmp_path / ("x" * 300), *TINY)
+    assert error.endswith("xxx: cannot be made: File name too long\n")
+
+
+def test_a_prompt_of_a_model_without_line_breaks(run, monkeypatch, capsys):
+    model, alphabet, params = load_run(run)
+    alphabet = Alphabet(alphabet.symbols.replace("\n", "é"))
+    monkeypatch.setattr("jaxrnn.cli.use.load_run", lambda folder: (model, alphabet, params))
+    main(["generate", str(run), "--length", "30"])
+    assert capsys.readouterr().out.startswith(alphabet.symbols[0])
+
+
 def test_prompts_that_the_model_cannot_read(run, capsys):
     assert "'é'" in refused(capsys, "generate", run, "--prompt", "café")
     assert "empty" in refused(capsys, "generate", run, "--prompt", "")

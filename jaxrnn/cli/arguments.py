@@ -140,7 +140,7 @@ def add_generate(commands: Any) -> None:
     )
     parser.add_argument("folder", metavar="RUN", help="a run folder made by jaxrnn train")
     add = parser.add_argument
-    add("--prompt", default="\n", metavar="TEXT", help="what the model reads first (default: a line break)")
+    add("--prompt", metavar="TEXT", help="what the model reads first (default: a line break, if it knows one)")
     add("--length", type=whole(1, 10**7), default=500, metavar="N", help="characters to write (default: %(default)s)")
     at_least_zero = number(lambda v: v >= 0, "of at least 0")
     add(

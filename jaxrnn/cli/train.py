@@ -17,6 +17,7 @@ from jaxrnn import __version__
 from jaxrnn.cli.arguments import EVALUATION
 from jaxrnn.cli.bad_input import BadInputError, checked
 from jaxrnn.cli.summary import as_table, summarize
+from jaxrnn.cli.use import opening
 from jaxrnn.data import Alphabet, Chunks, PaddedChunks, chunks, padded_chunks, read_text, shakespeare, split
 from jaxrnn.models.language import LanguageModel
 from jaxrnn.runs import build_model
@@ -116,9 +117,8 @@ def configuration(options: argparse.Namespace, choices: dict[str, Any], text: Te
 
 
 def write_sample(model: LanguageModel, alphabet: Alphabet, params: Any, key: jax.Array, folder: Path) -> None:
-    """Write a text by the model, after a line break where it knows one."""
-    prompt = "\n" if "\n" in alphabet.symbols else alphabet.symbols[0]
-    tokens = model.generate(params, key, prompt=alphabet.encode(prompt), steps=1000)
+    """Write a text by the model."""
+    tokens = model.generate(params, key, prompt=alphabet.encode(opening(alphabet)), steps=1000)
     write(folder / "sample.txt", alphabet.decode(tokens) + "\n")
 
 

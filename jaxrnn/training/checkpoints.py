@@ -111,11 +111,15 @@ def create_run(
     Raises:
         FileExistsError: something is there that must not be overwritten.
         PermissionError: the folder above cannot be written to.
+        OSError: the folder cannot be made for another reason, such as a name that is too long.
     """
     check_free(folder, overwrite=overwrite)
     folder = Path(os.path.realpath(folder))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    except OSError as error:  # it would name the temporary folder
+        raise OSError(f"{folder}: cannot be made: {error.strerror}") from None
     old = temporary / "old"
     try:
         save_parameters(temporary / PARAMETERS, params)

@@ -130,7 +130,8 @@ def fit(
             done += 1
             losses.add(found["loss"])
             speed = symbols * done / clock.seconds()
-            bar.set_postfix_str(f"loss {losses.latest:.3f} nats, {speed:,.0f} characters/s", refresh=False)
+            known = "" if losses.latest is None else f"loss {losses.latest:.3f} nats, "
+            bar.set_postfix_str(f"{known}{speed:,.0f} characters/s", refresh=False)
             bar.update()
             last = done == steps or interrupted() is not None or losses.diverged
             if last or done % every == 0:
@@ -187,7 +188,7 @@ class _Losses:
     def __init__(self):
         self._coming: deque[jax.Array] = deque()
         self._read: list[float] = []
-        self.latest = math.nan
+        self.latest: float | None = None  # the first come late
         self.diverged = False
 
     def add(self, loss: jax.Array) -> None:
@@ -196,9 +197,10 @@ class _Losses:
             self._take()
 
     def _take(self) -> None:
-        self.latest = float(np.asarray(self._coming.popleft()).mean())
-        self._read.append(self.latest)
-        self.diverged |= not math.isfinite(self.latest)
+        loss = float(np.asarray(self._coming.popleft()).mean())
+        self._read.append(loss)
+        self.latest = loss
+        self.diverged |= not math.isfinite(loss)
 
     def mean(self) -> float:
         """The mean of the losses since the last time."""
