@@ -184,7 +184,7 @@ def test_what_fails_on_the_way_is_one_line(error, text, tmp_path, monkeypatch, c
     [
         ([], "COMMAND"),
         (["paint"], "paint"),
-        (["train", "--flag"], "--flag"),
+        (["train", "--flag", "5"], "--flag 5 (see jaxrnn train --help)"),
         (["train", "--cell", "conv"], "conv"),
         *((["train", f"--{name}", "0"], f"--{name}") for name in ("hidden", "layers", "embedding", "steps", "batch")),
         *((["train", f"--{name}", "-3"], "-3") for name in ("hidden", "seq-len", "eval-every", "seed")),

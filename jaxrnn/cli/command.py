@@ -32,8 +32,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     name = "jaxrnn"
     try:
         try:
-            options = make_parser().parse_args(argv)
+            options, unknown = make_parser().parse_known_args(argv)
             name = f"jaxrnn {options.command}"
+            if unknown:
+                raise BadInputError(f"unrecognized arguments: {' '.join(unknown)} (see {name} --help)")
             start_jax()
             COMMANDS[options.command](options)
         finally:
