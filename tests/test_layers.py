@@ -3,7 +3,7 @@
 import itertools
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -22,10 +22,17 @@ from jaxrnn import (
     Elman,
     Highway,
     Layer,
+    MinGRU,
     Recurrent,
     Residual,
     Scan,
     Sequential,
+    Stack,
+    StateNoise,
+    VariationalDropout,
+    VariationalDropoutParams,
+    Zoneout,
+    perturbed,
 )
 from tests import grid, oracles
 
@@ -39,7 +46,7 @@ RESETS = np.zeros((T, B), bool)
 RESETS[[2, 3], 0] = RESETS[[1, 5], 2] = RESETS[0] = True
 
 
-def _loop(oracle: oracles.Oracle, p: Any, start: Any, xs: np.ndarray, *, reverse: bool = False, segments: bool = True):
+def _loop(oracle: oracles.Oracle, p: Any, start: Any, xs: Any, *, reverse: bool = False, segments: bool = True):
     """One cell over padded sequences: each segment of each sequence is run by itself, from its beginning or end."""
     outputs, finals = np.zeros((T, B, H)), []
     for row in range(B):
@@ -48,7 +55,7 @@ def _loop(oracle: oracles.Oracle, p: Any, start: Any, xs: np.ndarray, *, reverse
         final = first = oracles.at(start, row)
         for a, b in sorted(itertools.pairwise(cuts), reverse=reverse):
             order = np.arange(a, b)[::-1] if reverse else np.arange(a, b)
-            states, final = oracles.run(oracle, p, first, xs[order, row], b - a)
+            states, final = oracles.run(oracle, p, first, oracles.at(xs, (order, row)), b - a)
             for t, s in zip(order, states, strict=True):
                 outputs[t, row] = oracle.output(p, s)
         finals.append(final)
@@ -261,6 +268,72 @@ def test_state_carries_on() -> None:
     assert np.abs(part.outputs - rest.outputs).max() > 1e-3
 
 
+DROPPED = Recurrent(
+    GRU(D, H), reverse=True, input_dropout=0.3, state_dropout=0.4, weight_dropout=0.2, perturbation=Zoneout(0.25)
+)
+
+
+def _masks(layer: Recurrent, key: jax.Array, params: Any) -> Any:
+    """What a layer draws: of x and h, one a sequence, of W, one in all, of the state, one a step."""
+    key_x, key_h, key_W, key_d = jax.random.split(key, 4)
+    inner = VariationalDropout(GRU(D, H), layer.state_dropout)
+    return (
+        jax.random.bernoulli(key_x, 1 - layer.input_dropout, (1, B, D)),
+        inner.draw_mask(key_h, VariationalDropoutParams(params, None), (B,)),
+        jax.random.bernoulli(key_W, 1 - layer.weight_dropout, params.W.shape),
+        perturbed(inner.inner, Zoneout(0.25)).draw(key_d, params, T, (B,)).h,
+    )
+
+
+def _dropped(operands: Any, masks: Any) -> tuple[np.ndarray, Any]:
+    """`DROPPED` as a loop; without masks, in evaluation."""
+    p, start, xs = operands
+    of_x, of_h, of_W, of_s = (1, np.ones((B, H)), 1, np.full((T, B, H), 0.25))
+    if masks is not None:
+        of_x, of_h, of_W, of_s = masks[0] / 0.7, masks[1] / 0.6, masks[2] / 0.8, masks[3].astype(float)
+
+    def step(p: Any, s: Any, x: Any) -> Any:
+        x, of_h, of_s = x
+        read = s._replace(h=of_h * s.h)
+        new = oracles.GRU.step(p, read, x).h  # (1 - z) n + z (m ⊙ h): the gate passes the state as it is
+        z = oracles.sigmoid(oracles.columns(p.b + x @ p.U + read.h @ p.W, 1, H))
+        return s._replace(h=of_s * s.h + (1 - of_s) * (new + z * (s.h - read.h)))
+
+    x = of_x * xs, np.broadcast_to(of_h, (T, B, H)), of_s
+    return _loop(oracles.Oracle(step, lambda p, s: s.h), p._replace(W=of_W * p.W), start, x, reverse=True)
+
+
+@pytest.mark.usefixtures("x64")
+def test_a_regularised_recurrence_equals_a_loop_with_its_masks(rng: np.random.Generator) -> None:
+    """All of it at once, in reverse, with padding and segments, in training and in evaluation; and gradients."""
+    params = DROPPED.init(jax.random.key(0), jnp.float64)
+    state, xs, key = _states(rng, DROPPED, params), rng.normal(size=(T, B, D)), jax.random.key(1)
+    padded = np.where((np.arange(T)[:, None] < LENGTHS)[..., None], xs, np.nan)
+
+    @grid.quick
+    def program(params: Any, state: Any, xs: Any) -> Any:
+        def loss(params: Any, state: Any, xs: Any) -> Any:
+            run = DROPPED.apply(params, xs, state=state, lengths=LENGTHS, resets=RESETS, key=key)
+            return grid.weigh((run.outputs, run.final)), (run.outputs, run.final)
+
+        evaluated = DROPPED.apply(params, xs, state=state, lengths=LENGTHS, resets=RESETS)
+        found, slopes = grid.gradients(loss, params, state, xs)
+        return found, slopes, (evaluated.outputs, evaluated.final), _masks(DROPPED, key, params)
+
+    found, slopes, evaluated, masks = program(params, state, jnp.asarray(padded))
+    operands, masks = grid.host((params, state, xs)), grid.host(masks)
+    grid.close(found, _dropped(operands, masks), 1e-12, 1e-12)
+    grid.close(evaluated, _dropped(operands, None), 1e-12, 1e-12)
+
+    ways = jax.tree.map(lambda a: rng.normal(size=a.shape), operands)
+
+    def along(step: float) -> float:
+        return grid.weigh(_dropped(jax.tree.map(lambda a, way: a + step * way, operands, ways), masks))
+
+    slope = sum((way * found).sum() for way, found in zip(jax.tree.leaves(ways), jax.tree.leaves(slopes), strict=True))
+    np.testing.assert_allclose(slope, (along(1e-5) - along(-1e-5)) / 2e-5, 1e-7)
+
+
 @dataclass(frozen=True)
 class _Noting:
     """An adjoint that notes what it is given to run."""
@@ -276,7 +349,7 @@ class _Noting:
 def test_layers_are_values_keep_the_type_and_pass_choices_on(dtype: Any) -> None:
     def net() -> Layer:
         layers = [Bidirectional(GRU(D, H), LSTM(D, H), "mean"), Dropout(0.1), Highway(Residual(Elman(H, H)), H)]
-        return Sequential(layers)
+        return Sequential([*layers, replace(DROPPED, cell=LSTM(H, H))])
 
     assert net() == net()
     assert hash(net()) == hash(net())
@@ -289,8 +362,30 @@ def test_layers_are_values_keep_the_type_and_pass_choices_on(dtype: Any) -> None
     found = jax.eval_shape(once, jax.random.key(0))
     assert all(a.dtype == dtype for a in jax.tree.leaves(found))
     assert found[1].info is None
-    cells = (GRU(D, H), False), (LSTM(D, H), True), (Elman(H, H), False)
+    dropped = perturbed(VariationalDropout(LSTM(H, H), 0.4), Zoneout(0.25))
+    cells = (GRU(D, H), False), (LSTM(D, H), True), (Elman(H, H), False), (dropped, True)
     assert noting.seen[0] == [(*cell, Scan(unroll=2)) for cell in cells]
+
+
+def test_a_regularised_recurrence_is_the_cell_without_a_key_and_keeps_its_parameters() -> None:
+    """What is run, and the shapes of all that comes back; of a stack too, which is perturbed as a whole."""
+    gru, stack, noise = GRU(D, H), Stack([GRU(D, H), MinGRU(H, H)]), StateNoise(0.1)
+    dropped = Recurrent(gru, input_dropout=0.3, state_dropout=0.4, weight_dropout=0.2)
+    noisy = Recurrent(stack, input_dropout=0.3, perturbation=noise)
+
+    def once(layer: Recurrent, key: jax.Array | None, adjoint: Any) -> Any:
+        params = layer.init(jax.random.key(0))
+        return params, layer.apply(params, jnp.ones((T, B, D)), key=key, adjoint=adjoint)
+
+    for layer, trained, evaluated in (
+        (dropped, VariationalDropout(gru, 0.4), gru),
+        (noisy, perturbed(stack, noise), perturbed(stack, noise)),
+    ):
+        noting = _Noting()
+        plain = jax.eval_shape(lambda layer=layer: once(Recurrent(layer.cell), None, BPTT()))
+        for key in (jax.random.key(1), None):
+            assert jax.eval_shape(lambda layer=layer, key=key, noting=noting: once(layer, key, noting)) == plain
+        assert [cell for cell, *_ in noting.seen[0]] == [trained, evaluated]
 
 
 CELL, XS = GRU(2, 3), np.ones((7, 4, 2), np.float32)
@@ -300,6 +395,29 @@ BOTH = Bidirectional(CELL, CELL)
 WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "a layer for a cell": (lambda: Recurrent(Recurrent(CELL)), TypeError, "cell must be a Cell"),  # pyright: ignore
     "a number for reverse": (lambda: Recurrent(CELL, 1), TypeError, "reverse must be True or False"),  # pyright: ignore
+    "input dropout of everything": (lambda: Recurrent(CELL, input_dropout=1.0), ValueError, "below 1, got 1.0"),
+    "a negative rate": (lambda: Recurrent(CELL, weight_dropout=-0.1), ValueError, "weight_dropout must be at least 0"),
+    "state dropout of a stack": (
+        lambda: Recurrent(Stack([CELL]), state_dropout=0.1),
+        TypeError,
+        "state_dropout needs a Gated cell, such as GRU(8, 32)",
+    ),
+    "weight dropout of a stack": (
+        lambda: Recurrent(Stack([CELL]), weight_dropout=0.1),
+        TypeError,
+        "weight_dropout needs a cell whose parameters have a recurrent matrix W",
+    ),
+    "a rate for a perturbation": (lambda: Recurrent(CELL, perturbation=0.1), TypeError, "such as Zoneout(0.1)"),  # pyright: ignore
+    "input dropout of symbols": (
+        lambda: Recurrent(CELL, input_dropout=0.1).apply(PARAMS, np.ones((7, 4), int)),
+        TypeError,
+        "floating type",
+    ),
+    "parameters of another cell, with a key": (
+        lambda: Recurrent(CELL, state_dropout=0.1).apply(None, XS, key=jax.random.key(0)),
+        ValueError,
+        "params must be like cell.init(key)",
+    ),
     "a class for a layer": (lambda: Residual(GRU), TypeError, "expected a layer or a cell"),  # pyright: ignore
     "in reverse twice": (lambda: Bidirectional(CELL, Recurrent(CELL, reverse=True)), ValueError, "in reverse already"),
     "unknown merge": (lambda: Bidirectional(CELL, CELL, "add"), ValueError, "concatenate, sum, mean, product"),

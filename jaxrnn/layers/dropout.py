@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from jaxrnn.cells import checks
 from jaxrnn.cells.base import Inputs
 from jaxrnn.layers.base import Layer, Pass, one_array
 from jaxrnn.unfold import Unfolding
@@ -25,7 +26,7 @@ class Dropout(Layer):
 
     Raises:
         ValueError: a rate outside [0, 1).
-        TypeError: an input that is not one array of floating-point numbers.
+        TypeError: a rate that is not a number; an input that is not one array of floating-point numbers.
 
     Example:
         net = Sequential([LSTM(8, 32), Dropout(0.5), LSTM(32, 32)])
@@ -38,8 +39,7 @@ class Dropout(Layer):
     rate: float
 
     def __post_init__(self):
-        if not 0 <= self.rate < 1:
-            raise ValueError(f"Dropout: rate must be at least 0 and below 1, got {self.rate}")
+        checks.number(self, "rate", self.rate, least=0, below=1)
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> None:
         return None
@@ -50,5 +50,10 @@ class Dropout(Layer):
     def run(self, params: None, state: None, xs: Inputs, key: jax.Array | None, over: Pass) -> Unfolding:
         x = one_array(self, xs)
         if key is not None and self.rate:
-            x = jnp.where(jax.random.bernoulli(key, 1 - self.rate, x.shape), x / (1 - self.rate), 0)
+            x = dropout(key, x, self.rate)
         return Unfolding(over.masked(x), None, None)
+
+
+def dropout(key: jax.Array, x: jax.Array, rate: float) -> jax.Array:
+    """Each entry is zero with probability `rate`, and else divided by 1 - rate: the mean is preserved."""
+    return jnp.where(jax.random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0)

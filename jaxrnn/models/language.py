@@ -13,6 +13,7 @@ from jax.typing import DTypeLike
 from jaxrnn import decoding, losses
 from jaxrnn.cells import Cell, Readout, ReadoutParams, Stack, Supervised, SupervisedState, checks
 from jaxrnn.cells.base import Inputs, Params, State
+from jaxrnn.layers.dropout import dropout
 from jaxrnn.unfold import BPTT, Scan, Unfolding, unfold
 
 
@@ -261,14 +262,9 @@ class LanguageModel:
         finals = []
         for layer, layer_params, layer_state, layer_key in lower:
             run = unfold(layer, layer_params, xs, state=layer_state, **common)
-            xs = self._drop(layer_key, run.outputs)
+            xs = dropout(layer_key, run.outputs, self.dropout)
             finals.append(run.final)
         return tuple(finals), top[0], params.readout._replace(cell=top[1]), top[2], xs
-
-    def _drop(self, key: jax.Array, x: jax.Array) -> jax.Array:
-        """Inverted dropout: the mean is preserved."""
-        kept = jax.random.bernoulli(key, 1 - self.dropout, x.shape)
-        return jnp.where(kept, x / (1 - self.dropout), 0)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 
 from jaxrnn.cells.base import Cell, Inputs, Outputs, Params, State, Transition, Wrapped
 from jaxrnn.cells.closure import close
-from jaxrnn.cells.perturbation import Perturbed
 from jaxrnn.cells.stack import Stack
 from jaxrnn.unfold import sharding, validate
 from jaxrnn.unfold.adjoints.bptt import BPTT
@@ -97,7 +96,7 @@ def unfold(
     xs = jax.tree.map(lambda a: jnp.moveaxis(jnp.asarray(a), time_axis, 0), xs)
     if resets is not None and jnp.ndim(resets) > 1:
         resets = jnp.moveaxis(jnp.asarray(resets), time_axis, 0)
-    batch = validate.batch_shape(*_first(cell, xs), lengths, resets)
+    batch = validate.batch_shape(cell, xs, lengths, resets)
     lengths, resets = validate.lengths_and_resets(lengths, resets, tau, batch, xs)
     params, state = jax.tree.map(jnp.asarray, (params, state))
     run = partial(_checked, cell, emit, tau, reverse, method, adjoint, batch)
@@ -169,15 +168,6 @@ def _holds_functions(value: Any) -> bool:
     if dataclasses.is_dataclass(value):
         return any(_holds_functions(getattr(value, field.name)) for field in dataclasses.fields(value))
     return callable(value)
-
-
-def _first(cell: Cell, xs: Inputs) -> tuple[Cell, Inputs]:
-    """The cell that runs first, within wrappers and stacks, and its input."""
-    if isinstance(cell, Wrapped):
-        return _first(cell.inner, cell.inner_input(xs))
-    if isinstance(cell, Perturbed) and isinstance(xs, tuple):
-        return _first(cell.inner, xs[0])
-    return _first(cell.cells[0], xs) if isinstance(cell, Stack) else (cell, xs)
 
 
 class _Run(NamedTuple):

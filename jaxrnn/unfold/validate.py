@@ -9,7 +9,9 @@ import numpy as np
 from jax import core
 
 from jaxrnn.cells import checks
-from jaxrnn.cells.base import Cell, Inputs, Params, Spatial, State
+from jaxrnn.cells.base import Cell, Inputs, Params, Spatial, State, Wrapped
+from jaxrnn.cells.perturbation import Perturbed
+from jaxrnn.cells.stack import Stack
 from jaxrnn.unfold.problem import row_shapes
 
 
@@ -71,8 +73,9 @@ def length_of_time(xs: Inputs, steps: int | None, time_axis: int) -> int:
     return found
 
 
-def batch_shape(cell: Cell, x: Inputs, lengths: Any, resets: Any) -> tuple[int, ...]:
+def batch_shape(cell: Cell, xs: Inputs, lengths: Any, resets: Any) -> tuple[int, ...]:
     """The batch axes: of the inputs of the cell that runs first, time first; without inputs, of lengths or resets."""
+    cell, x = _first(cell, xs)
     leaves = jax.tree.leaves(x)
     if leaves:
         symbols = not jnp.issubdtype(leaves[0].dtype, jnp.inexact)  # one number each, without an axis of features
@@ -81,6 +84,15 @@ def batch_shape(cell: Cell, x: Inputs, lengths: Any, resets: Any) -> tuple[int, 
     if lengths is not None:
         return tuple(jnp.shape(lengths))
     return tuple(jnp.shape(resets)[1:]) if resets is not None else ()
+
+
+def _first(cell: Cell, xs: Inputs) -> tuple[Cell, Inputs]:
+    """The cell that runs first, within wrappers and stacks, and its input."""
+    if isinstance(cell, Wrapped):
+        return _first(cell.inner, cell.inner_input(xs))
+    if isinstance(cell, Perturbed) and isinstance(xs, tuple):
+        return _first(cell.inner, xs[0])
+    return _first(cell.cells[0], xs) if isinstance(cell, Stack) else (cell, xs)
 
 
 def lengths_and_resets(lengths: Any, resets: Any, steps: int, batch: tuple[int, ...], xs: Inputs) -> tuple[Any, Any]:
