@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -54,12 +55,19 @@ from tests import oracles, oracles_around, oracles_cells
 T = 7  # steps: blocks of 3 and of 4 do not divide them
 D = 2  # entries of x(t)
 
-# The (method, adjoint) pairs that give exact values and gradients, shared out over three groups of about equal cost:
-# every law runs over all of one group, the oracle over all of them.
+# The (method, adjoint) pairs that give exact values and gradients, shared out over three scenarios of about equal cost.
 PAIRS = (
     ((Scan(), Autodiff()), (Scan(), BPTT(block=4)), (Scan(), BPTT(block=T + 4)), (Scan(), TruncatedBPTT(T))),
     ((Scan(), Autodiff()), (Scan(), BPTT()), (Scan(), BPTT(block=3))),
     ((Scan(unroll=3), Autodiff()), (Scan(), BPTT(block=1)), (Scan(unroll=3), BPTT(block=3))),
+)
+
+
+# Each way through the package (see KINDS) runs all of them, any other cell these: one of each adjoint.
+FEWER_PAIRS = (
+    ((Scan(), Autodiff()), (Scan(), TruncatedBPTT(T))),
+    ((Scan(), BPTT(block=3)),),
+    ((Scan(unroll=3), BPTT(block=3)),),
 )
 
 
@@ -274,6 +282,7 @@ class Entry(NamedTuple):
     prepare: Callable[[Any], Any] = lambda params: params  # what is done to new parameters
 
 
+# An entry costs its scenarios of the oracle, each one program of the pairs above, and little else.
 CELLS = (
     Entry("elman", Elman(D, 3), oracles.ELMAN),
     Entry("lstm", LSTM(D, 3), oracles.LSTM),
@@ -353,6 +362,10 @@ KINDS = [
 ]
 
 
+# The compiler's defaults: full optimisation, and none of the options that `conftest` sets.
+AS_FOR_A_USER: Any = {"xla_backend_optimization_level": 3, "xla_backend_extra_options": ""}
+
+
 def is_float(leaf: Any) -> bool:
     """Whether a leaf has a gradient."""
     return jnp.issubdtype(leaf.dtype, jnp.floating)
@@ -387,10 +400,18 @@ class Sample(NamedTuple):
     xs: Any
 
 
+@cache
+def _initial(cell: Cell) -> Callable[[jax.Array], Any]:
+    """The start of the parameters in double precision, compiled once for all laws and seeds."""
+    return quick(lambda key: cell.init(key, jnp.float64))
+
+
 def sample(entry: Entry, batch: tuple[int, ...], dtype: DTypeLike = jnp.float64, seed: int = 0) -> Sample:
     """Parameters, a state that is not zero, and inputs `(T, *batch, ...)`."""
     rng = np.random.default_rng(seed)
-    params = entry.prepare(entry.cell.init(jax.random.key(seed), dtype))
+    with jax.enable_x64(True):
+        params = host(_initial(entry.cell)(jax.random.key(seed, impl="unsafe_rbg")))  # compiles sooner than the default
+    params = entry.prepare(cast(params, dtype))
     zero = entry.cell.initial_state(params, batch)
 
     def draw(s: Any) -> Any:
@@ -400,8 +421,6 @@ def sample(entry: Entry, batch: tuple[int, ...], dtype: DTypeLike = jnp.float64,
         return real if is_float(s) else real + 0.5j * rng.normal(size=s.shape)
 
     state = jax.tree.map(draw, zero)
-    return Sample(params, cast(state, dtype), cast(entry.draw(rng, (T, *batch)), dtype))
-    state = jax.tree.map(lambda s: 0.5 * rng.normal(size=s.shape) if is_float(s) else np.asarray(s), zero)
     return Sample(params, cast(entry.start(state), dtype), cast(entry.draw(rng, (T, *batch)), dtype))
 
 
@@ -421,6 +440,11 @@ def weigh(tree: Any, salt: float = 0.0) -> Any:
 def quick(f: Callable[..., Any]) -> Callable[..., Any]:
     """`jax.jit` that compiles fast code less and compiles it fast: for programs that run once, on a few numbers."""
     return jax.jit(f, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def optimised(f: Callable[..., Any]) -> Callable[..., Any]:
+    """`jax.jit` that compiles as for a user, whatever `conftest` has other programs compiled with."""
+    return jax.jit(f, compiler_options=AS_FOR_A_USER)
 
 
 def gradients(f: Callable[..., Any], *arguments: Any) -> Any:

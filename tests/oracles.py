@@ -154,27 +154,24 @@ def unfolded(
     return gather(outputs, 1), gather(finals, 0)
 
 
-def differences(f: Callable[[Any], float], tree: Any, epsilon: float = 1e-5) -> Any:
-    """∂f/∂(every floating-point entry of a tree) by central differences; None where a leaf holds no such entries.
+def differences(f: Callable[[Any], float], tree: Any, rng: np.random.Generator, epsilon: float = 2e-4) -> Any:
+    """A direction for every real or complex leaf of a tree, and the slope of f along it by central differences.
 
-    Of a complex entry z, ∂f/∂Re z - i ∂f/∂Im z, as JAX has it.
+    No entry of a direction is near 0, so that a wrong entry of a gradient shows; one leaf moves at a time. The error of
+    the differences is O(ε⁴): (8 (f(ε) - f(-ε)) - (f(2ε) - f(-2ε))) / 12 ε. A complex leaf moves along complex numbers.
     """
     leaves, structure = jax.tree.flatten(tree)
-    leaves = [np.array(leaf) for leaf in leaves]
-    gradients = []
-    for leaf in leaves:
-        if not np.issubdtype(leaf.dtype, np.inexact):
-            gradients.append(None)
+    directions, slopes = [], []
+    for k, leaf in enumerate(leaves):
+        if not np.issubdtype(np.asarray(leaf).dtype, np.inexact):
             continue
-        gradient = np.zeros_like(leaf)
-        for index in np.ndindex(*leaf.shape):
-            here = leaf[index]
-            for unit in (1, 1j) if np.iscomplexobj(leaf) else (1,):
-                values = []
-                for at in (here + epsilon * unit, here - epsilon * unit):
-                    leaf[index] = at
-                    values.append(f(jax.tree.unflatten(structure, leaves)))
-                gradient[index] += (values[0] - values[1]) / (2 * epsilon) / unit
-            leaf[index] = here
-        gradients.append(gradient)
-    return gradients
+        along = rng.uniform(0.5, 1.0, leaf.shape) * rng.choice([-1, 1], leaf.shape)
+        if np.iscomplexobj(leaf):
+            along = along * np.exp(1j * rng.uniform(0.5, 1.0, leaf.shape))
+        one, minus_one, two, minus_two = (
+            f(jax.tree.unflatten(structure, [*leaves[:k], leaf + n * epsilon * along, *leaves[k + 1 :]]))
+            for n in (1, -1, 2, -2)
+        )
+        directions.append(along)
+        slopes.append((8 * (one - minus_one) - (two - minus_two)) / (12 * epsilon))
+    return directions, slopes

@@ -60,9 +60,15 @@ ACTIVATIONS = {
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("entry", grid.CELLS, ids=grid.NAMES)
 def test_a_step_is_the_equation(entry: grid.Entry) -> None:
+    cell = entry.cell
     params, state, xs = grid.sample(entry, (2,))
-    new = entry.cell.step(params, state, jax.tree.map(lambda a: a[0], xs))
-    read = entry.cell.output(params, new)
+
+    @grid.quick
+    def program(params: Any, state: Any, xs: Any) -> Any:
+        new = cell.step(params, state, jax.tree.map(lambda a: a[0], xs))
+        return new, cell.output(params, new)
+
+    new, read = program(params, state, xs)
     for row in range(2):
         p, s, x = grid.host(params), oracles.at(state, row), oracles.at(xs, (0, row))
         expected = entry.oracle.step(p, s, x)
@@ -74,25 +80,34 @@ def test_a_step_is_the_equation(entry: grid.Entry) -> None:
 def test_traits_say_what_a_step_does(entry: grid.Entry) -> None:
     """Drive and advance, recurrent and activate, coefficients: each writes the same step; drive takes a block too."""
     cell: Any = entry.cell
-    params, state, xs = grid.sample(entry, (2,), jnp.float32)
-    x = jax.tree.map(lambda a: a[0], xs)
-    expected = cell.step(params, state, x)
-    if isinstance(cell, Driven):
-        u = cell.drive(params, x)
-        grid.close(cell.advance(params, state, u), expected, 1e-6, 1e-6)
-        grid.close(jax.tree.map(lambda a: a[0], cell.drive(params, xs)), u, 1e-6, 1e-6)
-    if isinstance(cell, Gated):
-        h = cell.hidden(params, state)
 
-        def times(W: jax.Array) -> jax.Array:  # block by block, where W has blocks
-            parts = [h] if W.ndim == 2 else jnp.split(h, W.shape[0], axis=-1)
-            return jnp.concatenate([part @ B for part, B in zip(parts, W.reshape(-1, *W.shape[-2:]), strict=True)], -1)
+    @grid.quick
+    def program(params: Any, state: Any, xs: Any) -> Any:
+        """Pairs of what is the same."""
+        x = jax.tree.map(lambda a: a[0], xs)
+        expected, same = cell.step(params, state, x), []
+        if isinstance(cell, Driven):
+            u = cell.drive(params, x)
+            same.append((cell.advance(params, state, u), expected))
+            same.append((jax.tree.map(lambda a: a[0], cell.drive(params, xs)), u))
+        if isinstance(cell, Gated):
+            h = cell.hidden(params, state)
 
-        a = jax.tree.map(times, cell.recurrent(params))
-        grid.close(cell.activate(params, state, cell.drive(params, x), a), expected, 1e-6, 1e-6)
-    if isinstance(cell, Linear):
-        a, b = cell.coefficients(params, x)
-        grid.close(jax.tree.map(lambda s, a, b: a * s + b, state, a, b), expected, 1e-6, 1e-6)
+            def times(W: jax.Array) -> jax.Array:  # block by block, where W has blocks
+                parts = [h] if W.ndim == 2 else jnp.split(h, W.shape[0], axis=-1)
+                return jnp.concatenate(
+                    [part @ B for part, B in zip(parts, W.reshape(-1, *W.shape[-2:]), strict=True)], -1
+                )
+
+            a = jax.tree.map(times, cell.recurrent(params))
+            same.append((cell.activate(params, state, cell.drive(params, x), a), expected))
+        if isinstance(cell, Linear):
+            a, b = cell.coefficients(params, x)
+            same.append((jax.tree.map(lambda s, a, b: a * s + b, state, a, b), expected))
+        return same
+
+    for found, expected in program(*grid.sample(entry, (2,), jnp.float32)):
+        grid.close(found, expected, 1e-6, 1e-6)
 
 
 @pytest.mark.parametrize(

@@ -33,30 +33,27 @@ def test_vmap_equals_one_by_one(entry: grid.Entry) -> None:
         loss = partial(_loss, entry, BPTT(block=3), lengths=lengths)
         return grid.gradients(loss, params, state, xs)
 
+    cases = (None, 0, 0, None), (0, None, None, None), (0, 0, 0, 0)
+
     @grid.quick
-    def program(many: grid.Sample, lengths: Any) -> Any:
-        first = jax.tree.map(lambda a: a[0], many)
-
-        def over(*axes: int | None) -> tuple[Any, Any]:
-            operands = [
-                a if axis == 0 else f for a, f, axis in zip((*many, lengths), (*first, lengths[0]), axes, strict=True)
+    def program(*operands: Any) -> Any:
+        """By vmap, and each in its turn in one loop over the examples of all cases."""
+        together, picked = [], []
+        for axes in cases:
+            first = [
+                jax.tree.map(lambda v: v[0], a) if axis is None else a for a, axis in zip(operands, axes, strict=True)
             ]
-            together = jax.vmap(one, in_axes=axes)(*operands)
+            together.append(jax.vmap(one, in_axes=axes)(*first))
+            picked.append([np.arange(3) if axis == 0 else np.zeros(3, int) for axis in axes])
+        example = np.concatenate(picked, axis=1).T  # (case and example, operand)
 
-            def alone(i: Any) -> Any:
-                return one(
-                    *(
-                        jax.tree.map(lambda v: v[i], a) if axis == 0 else a
-                        for a, axis in zip(operands, axes, strict=True)
-                    )
-                )
+        def alone(index: Any) -> Any:
+            return one(*(jax.tree.map(lambda v, i=i: v[i], a) for a, i in zip(operands, index, strict=True)))
 
-            return together, jax.lax.map(alone, jnp.arange(3))
+        return jax.tree.map(lambda *a: jnp.concatenate(a), *together), jax.lax.map(alone, example)
 
-        return over(None, 0, 0, None), over(0, None, None, None), over(0, 0, 0, 0)
-
-    for together, alone in program(many, lengths):
-        grid.close(together, alone, 1e-11, 1e-12)
+    together, alone = program(*many, lengths)
+    grid.close(together, alone, 1e-11, 1e-12)
 
 
 @pytest.mark.usefixtures("x64")
@@ -191,22 +188,20 @@ def test_forward_mode_with_autodiff(entry: grid.Entry) -> None:
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize(
-    ("dtype", "tolerance"), [(jnp.float32, 1e-4), (jnp.bfloat16, 0.15)], ids=["float32", "bfloat16"]
-)
 @every_kind
-def test_types(entry: grid.Entry, dtype: Any, tolerance: float) -> None:
+def test_types(entry: grid.Entry) -> None:
     """Values and gradients keep the type that they are given, and are those of double precision up to its rounding."""
-    narrow = grid.sample(entry, (2,), dtype)
-    wide = grid.cast(narrow, jnp.float64)  # the same numbers
 
     @grid.quick
     def program(*operands: Any) -> Any:
         loss = partial(_loss, entry, BPTT(block=3), lengths=LENGTHS)
         return grid.gradients(loss, *operands)
 
-    outputs, slopes = program(*narrow)
-    assert all(leaf.dtype == dtype for leaf in jax.tree.leaves((outputs, slopes)))
-    for found, expected in zip(jax.tree.leaves((outputs, slopes)), jax.tree.leaves(program(*wide)), strict=True):
-        scale = 1 + np.abs(expected).max()
-        np.testing.assert_array_less(np.abs(np.asarray(found, np.float64) - expected), tolerance * scale)
+    for dtype, tolerance in ((jnp.float32, 1e-4), (jnp.bfloat16, 0.15)):
+        narrow = grid.sample(entry, (2,), dtype)
+        found = jax.tree.leaves(program(*narrow))
+        assert all(leaf.dtype == dtype for leaf in found)
+        wide = grid.cast(narrow, jnp.float64)  # the same numbers
+        for leaf, expected in zip(found, jax.tree.leaves(program(*wide)), strict=True):
+            scale = 1 + np.abs(expected).max()
+            np.testing.assert_array_less(np.abs(np.asarray(leaf, np.float64) - expected), tolerance * scale)
