@@ -202,6 +202,9 @@ def files(model: Any, tmp_path_factory: Any) -> Path:
     with _as_keras_is():
         model.save(folder / "model.keras")
         model.save_weights(folder / "model.weights.h5")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # says that the format is old
+            model.save(folder / "model.h5")
         half = to_keras(LAYERS["sequential"], LAYERS["sequential"].init(jax.random.key(0), jnp.bfloat16))
         half.save(folder / "half.keras")
         half.save_weights(folder / "half.weights.h5")
@@ -215,6 +218,7 @@ def test_models_and_files_hold_the_same(model: Any, files: Path) -> None:
     np.testing.assert_array_equal(params[0].U, model.layers[1].cell.kernel)
     _same(from_keras(files / "model.keras", names=NAMES), layer, params)
     _same(from_keras(files / "model.weights.h5", names=NAMES, layer=EXPECTED), layer, params)
+    _same(from_keras(files / "model.h5", names=NAMES, layer=EXPECTED), layer, params)
     _same(from_keras(str(files / "model.keras"), names="both"), layer.layers[1], params[1])
     _same(from_keras(files / "model.weights.h5", names="lstm_1", layer=LSTM(2 * H, H)), layer.layers[2], params[2])
     _same(from_keras(model.layers[1]), layer.layers[0], params[0])
@@ -340,7 +344,7 @@ CONTENTS = {
     "pickle": ("model.weights.h5", lambda whole, weights: b"\x80\x04cos\nsystem\n", "not a whole HDF5 file"),
     "short": ("model.weights.h5", lambda whole, weights: weights[: len(weights) // 2], "not a whole HDF5 file"),
     "archive": ("model.weights.h5", lambda whole, weights: whole, "not a whole HDF5 file"),
-    "name": ("model.h5", lambda whole, weights: weights, "whose name ends in .keras or .weights.h5"),
+    "name": ("model.hdf", lambda whole, weights: weights, "whose name ends in .keras, .h5 or .hdf5"),
 }
 
 
@@ -414,7 +418,7 @@ def test_names_and_layers_are_for_some_sources(model: Any, files: Path, tmp_path
         from_keras(path)
     with pytest.raises(ValueError, match=r"2 names for 1 layers"):
         from_keras(files / "model.weights.h5", names=["first", "both"], layer=LSTM(D, H))
-    with pytest.raises(ValueError, match=r"layer is for a .weights.h5 file"):
+    with pytest.raises(ValueError, match=r"layer is for a .h5 or .hdf5 file"):
         from_keras(files / "model.keras", layer=LSTM(D, H))
     with pytest.raises(ValueError, match=r"no layer third: there are both, dense.*, first, last, symbols"):
         from_keras(model, names=["first", "third"])
@@ -424,3 +428,54 @@ def test_names_and_layers_are_for_some_sources(model: Any, files: Path, tmp_path
     with pytest.raises(ValueError, match=r"only keras.Sequential runs its layers one after another: pass names"):
         from_keras(twice)
     assert from_keras(twice, names=NAMES)[0] == EXPECTED
+
+
+def _old(path: Path, found: dict[str, Any], change: Any = None) -> Path:
+    """A file of weights of Keras 2, of layers called `first` and `last`, and one without weights."""
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [b"first", b"nothing", b"last"]
+        for layer in ("first", "nothing", "last"):
+            group, names = file.create_group(layer), [name for name in found if name.startswith(layer)]
+            group.attrs["weight_names"] = [name.encode() for name in names]
+            for name in names:
+                group[name] = found[name]
+        if change is not None:
+            change(file["first/first"], "kernel:0")
+    return path
+
+
+def _cudnn(kernel: np.ndarray, gates: int) -> np.ndarray:
+    """The same in CuDNN's order: the rows of each gate's matrix that multiplies from the left."""
+    return np.concatenate([g.T.ravel().reshape(g.shape) for g in np.split(kernel, gates, axis=1)], axis=1)
+
+
+def test_weights_of_older_files(rng: np.random.Generator, tmp_path: Path) -> None:
+    layer, today, cudnn = Sequential([LSTM(D, H), Bidirectional(GRU(H, H), GRU(H, H))]), {}, {}
+    for name, gates, rows in (("first/", 4, D), ("last/forward_gru/", 3, H), ("last/backward_gru/", 3, H)):
+        for kernel, size in (("kernel:0", rows), ("recurrent_kernel:0", H)):
+            today[name + kernel] = rng.normal(size=(size, gates * H)).astype(np.float32)
+            cudnn[name + kernel] = _cudnn(today[name + kernel], gates)
+        biases = rng.normal(size=(2, gates * H)).astype(np.float32)
+        today[f"{name}bias:0"] = biases if gates == 3 else biases[0] + biases[1]
+        cudnn[f"{name}bias:0"] = biases.ravel()
+    path = _old(tmp_path / "today.h5", today)
+    _, params = from_keras(path, layer=layer)
+    np.testing.assert_array_equal(params[0].U, today["first/kernel:0"])
+    np.testing.assert_array_equal(params[1].backward.W, _zrn(today["last/backward_gru/recurrent_kernel:0"]))
+    _same(from_keras(_old(tmp_path / "cudnn.hdf5", cudnn), layer=layer), layer, params)
+    with pytest.raises(ValueError, match=r"2 layers have weights \(first, last\), expected 1: pass the names"):
+        from_keras(path, layer=LSTM(D, H))
+    narrow = _old(tmp_path / "narrow.h5", cudnn | {"first/kernel:0": np.ones((D, 3), np.float32)})
+    with pytest.raises(ValueError, match=r"first/kernel has shape \(2, 3\), expected \(2, 12\)"):
+        from_keras(narrow, names="first", layer=LSTM(D, H))
+    for change, message in (
+        (lambda group, name: group.pop(name), "/first/first/kernel:0 is a link, or of another kind"),
+        (_linked_old, "/first/first/kernel:0 is a link"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            from_keras(_old(path, today, change), names="first", layer=LSTM(D, H))
+
+
+def _linked_old(group: Any, name: str) -> None:
+    group.pop(name)
+    group[name] = h5py.ExternalLink("elsewhere.h5", "b")

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import json
 import os
 import warnings
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import h5py
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,8 +18,9 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from jaxrnn import GRU, LSTM, Readout, ReadoutParams, Recurrent, transition
+from jaxrnn import GRU, LSTM, Readout, ReadoutParams, Recurrent, Sequential, transition
 from jaxrnn.decoding import generate
+from jaxrnn.interop.keras import from_keras
 from jaxrnn.interop.onnx import from_onnx
 from jaxrnn.interop.torch import from_torch
 from tests import grid
@@ -136,9 +139,58 @@ def test_silero_vad_hears_what_its_onnx_model_does(rng: np.random.Generator) -> 
     run = grid.quick(layer.apply)(params, jnp.asarray(features))
     grid.close(run.outputs, outputs[:, 0], 1e-5, 1e-5)
     grid.close(run.final, (h[0], c[0]), 1e-5, 1e-5)
-    V, b = (onnx.numpy_helper.to_array(t) for t in model.graph.initializer if t.name.startswith("output."))
+    V, b = (np.asarray(onnx.numpy_helper.to_array(t)) for t in model.graph.initializer if t.name.startswith("output."))
     heard = jax.nn.sigmoid(jax.nn.relu(run.outputs[:, 0]) @ V[0, :, 0] + b[0])
     grid.close(heard, probability, 1e-5, 1e-5)
     assert heard[12:30].max() < 0.1
     assert heard[35:65].mean() > 0.7
     assert heard[-12:].max() < 0.1
+
+
+def cudnn_lstm(kernel: np.ndarray, recurrent: np.ndarray, bias: np.ndarray, xs: np.ndarray) -> np.ndarray:
+    """CuDNN's LSTM over xs (time, batch, input): gates i, f, g, o, each σ or tanh of M x + b + N h + c, x a column.
+
+    M and N are read row by row from the gate's columns of a kernel.
+    """
+    hidden = len(recurrent)
+    M, N = ([gate.ravel().reshape(hidden, -1) for gate in np.split(a, 4, axis=1)] for a in (kernel, recurrent))
+    b, c = bias.reshape(2, 4, hidden, 1)
+    h = s = np.zeros((hidden, xs.shape[1]), xs.dtype)
+    outputs = []
+    for x in xs:
+        i, f, g, o = (M[k] @ x.T + b[k] + N[k] @ h + c[k] for k in range(4))
+        i, f, o = (1 / (1 + np.exp(-a)) for a in (i, f, o))
+        s = f * s + i * np.tanh(g)
+        h = o * np.tanh(s)
+        outputs.append(h.T)
+    return np.stack(outputs)
+
+
+def test_textgenrnn_knows_how_titles_go_on() -> None:
+    path = packaged("textgenrnn", "textgenrnn_weights.hdf5")
+    loaded: Any = from_keras(path, names=["rnn_1", "rnn_2"], layer=Sequential([LSTM(100, 128), LSTM(128, 128)]))
+    layer, params = loaded
+    with h5py.File(path) as file:
+        arrays: dict[str, np.ndarray] = {}
+        file.visititems(lambda name, a: arrays.update({name.split("/", 1)[1]: a[()]}) if hasattr(a, "shape") else None)
+    symbols = json.loads(packaged("textgenrnn", "textgenrnn_vocab.json").read_text(encoding="utf-8"))
+    title = ["<s>", *"What is the best way to learn a new language?"]
+    tokens = np.array([symbols[symbol] for symbol in title])
+    before = np.zeros((40, len(title) - 1), int)  # of each symbol but the first, at most 40
+    for k in range(1, len(title)):
+        before[-k:, k - 1] = tokens[max(0, k - 40) : k]
+
+    xs = arrays["embedding/embeddings:0"][before]
+    first = np.asarray(grid.quick(layer.layers[0].apply)(params[0], xs).outputs)
+    second = np.asarray(grid.quick(layer.apply)(params, xs).outputs)
+    below = xs
+    for number, found in (("1", first), ("2", second)):
+        kernel, recurrent, bias = (arrays[f"rnn_{number}/{name}:0"] for name in ("kernel", "recurrent_kernel", "bias"))
+        below = cudnn_lstm(kernel, recurrent, bias, below)
+        grid.close(found, below, 1e-5, 1e-5)
+
+    read = np.concatenate([xs, first, second], axis=-1)
+    attention = jax.nn.softmax(read @ arrays["attention/attention_W:0"], axis=0)
+    logits = (attention * read).sum(0) @ arrays["output/kernel:0"] + arrays["output/bias:0"][None]
+    nats = -jax.nn.log_softmax(logits)[np.arange(len(title) - 1), tokens[1:]]
+    assert nats.mean() / np.log(2) < 1.3  # bits; with a kernel read otherwise 10 and more

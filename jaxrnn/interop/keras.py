@@ -14,7 +14,7 @@ from jaxrnn.cells.elman import Elman, ElmanParams
 from jaxrnn.cells.gru import GRU, GRUParams
 from jaxrnn.cells.lstm import LSTM, LSTMParams
 from jaxrnn.cells.original_gru import OriginalGRU, OriginalGRUParams
-from jaxrnn.interop import arrays, keras_files
+from jaxrnn.interop import arrays, keras_files, keras_old_files
 from jaxrnn.interop.keras_files import WEIGHTS
 from jaxrnn.layers import Bidirectional, BidirectionalParams, Layer, Recurrent, Sequential
 
@@ -66,10 +66,13 @@ def from_keras(
     layer) is not carried over. Files are read as data: nothing in them is executed, and Keras is not needed.
 
     Args:
-        source: a layer that is built; a model or list of such layers; the path of a `.keras` or `.weights.h5` file.
+        source: a layer that is built; a model or list of such layers; the path of a `.keras` or `.weights.h5` file, or
+            of a `.h5` or `.hdf5` file of weights or of a model from before Keras 3, also with `CuDNNLSTM` or
+            `CuDNNGRU`, which become `LSTM` and `GRU`.
         names: of a model, or of the file of one, with other layers too: the names of the recurrent layers to read, in
             order, as a `Sequential`, or one name for that layer. None: all layers.
-        layer: for a `.weights.h5` file, which holds arrays and no choices: the layer of this library that they are for.
+        layer: for a `.h5` or `.hdf5` file, of which only arrays are read and no choices: the layer of this library that
+            they are for.
         dtype: the floating type to convert to; None: the one that all arrays have.
 
     Returns:
@@ -85,20 +88,20 @@ def from_keras(
     Example:
         layer, params = from_keras("model.keras", names="lstm")
 
-    Source: the equations in keras.layers; Keras 3's format of files (keras.saving).
+    Source: the equations in keras.layers; Keras' formats of files (keras.saving, and keras.legacy.saving).
     """
     where = f"from_keras: {source}" if isinstance(source, str | os.PathLike) else "from_keras"
     path = Path(source) if isinstance(source, str | os.PathLike) else None
-    if path is not None and path.name.endswith(".weights.h5"):
+    if path is not None and path.suffix in (".h5", ".hdf5"):
         entries, several = _from_weights(where, path, names, layer)
     elif layer is not None:
-        raise ValueError(f"{where}: layer is for a .weights.h5 file; leave it out")
+        raise ValueError(f"{where}: layer is for a .h5 or .hdf5 file; leave it out")
     elif path is None:
         entries, several = _from_objects(where, source, names)
     elif path.suffix == ".keras":
         entries, several = _from_archive(where, path, names)
     else:
-        raise ValueError(f"{where}: expected a file whose name ends in .keras or .weights.h5")
+        raise ValueError(f"{where}: expected a file whose name ends in .keras, .h5 or .hdf5")
     parts = _parts(where, entries)
     given = {f"{entry.name}/{name}": array for entry in entries for name, array in entry.arrays.items()}
     shapes = {name: shape for part in parts for name, shape in part.shapes.items()}
@@ -220,7 +223,7 @@ def _from_archive(where: str, path: Path, names: Any) -> tuple[list[_Entry], boo
 
 
 def _from_weights(where: str, path: Path, names: Any, layer: Any) -> tuple[list[_Entry], bool]:
-    """The entries of a `.weights.h5` file for a layer, and whether they are to be a Sequential."""
+    """The entries of a file of weights for a layer, and whether they are to be a Sequential."""
     if not isinstance(layer, Layer | Cell):
         raise ValueError(
             f"{where}: such a file holds arrays and no choices (directions, activations, how outputs are merged): pass "
@@ -229,27 +232,39 @@ def _from_weights(where: str, path: Path, names: Any, layer: Any) -> tuple[list[
     several = isinstance(layer, Sequential)
     serialized = _serialized(where, layer.layers if several else [layer])
     with keras_files.opened(where, path) as group:
-        found = keras_files.layer_names(where, group)
-        if names is None:
-            keys = keras_files.group_names(one["class_name"] for one in serialized)
-            if found.keys() != set(keys):
-                missing, extra = arrays.listed(set(keys) - found.keys()), arrays.listed(found.keys() - set(keys))
-                raise ValueError(
-                    f"{where}: other layers than expected: missing {missing}; not expected {extra}: pass the names of "
-                    "those to read"
-                )
-        else:
-            both = {name: key for key, name in found.items()} | {key: key for key in found}
-            keys = _chosen(where, list(both.items()), names)
-            if len(keys) != len(serialized):
-                raise ValueError(f"{where}: {len(keys)} names for {len(serialized)} layers")
-        entries = [
-            _Entry(key, one, keras_files.read(where, group, key)) for key, one in zip(keys, serialized, strict=True)
-        ]
+        keys = _keys(where, group, names, serialized)
+        if len(keys) != len(serialized):
+            raise ValueError(f"{where}: {len(keys)} names for {len(serialized)} layers")
+        read = keras_old_files.read if keras_old_files.holds(group) else keras_files.read
+        entries = [_Entry(key, one, read(where, group, key)) for key, one in zip(keys, serialized, strict=True)]
     for entry in entries:  # which the file says by what it holds
         for side, one in _sides(entry.serialized).items():
             one["config"]["use_bias"] = f"{side}bias" in entry.arrays or f"{side}kernel" not in entry.arrays
     return entries, several
+
+
+def _keys(where: str, group: Any, names: Any, serialized: list[dict[str, Any]]) -> list[str]:
+    """The groups of the layers to read, in order."""
+    if keras_old_files.holds(group):
+        keys = keras_old_files.layer_names(where, group)
+        if names is None and len(keys) != len(serialized):
+            raise ValueError(
+                f"{where}: {len(keys)} layers have weights ({arrays.listed(keys)}), expected {len(serialized)}: pass "
+                "the names of those to read"
+            )
+        return _chosen(where, [(key, key) for key in keys], names)
+    found = keras_files.layer_names(where, group)
+    if names is not None:
+        both = {name: key for key, name in found.items()} | {key: key for key in found}
+        return _chosen(where, list(both.items()), names)
+    keys = keras_files.group_names(one["class_name"] for one in serialized)
+    if found.keys() != set(keys):
+        missing, extra = arrays.listed(set(keys) - found.keys()), arrays.listed(found.keys() - set(keys))
+        raise ValueError(
+            f"{where}: other layers than expected: missing {missing}; not expected {extra}: pass the names of those to "
+            "read"
+        )
+    return keys
 
 
 def _chosen(where: str, found: Sequence[tuple[str, Any]], names: Any) -> list[Any]:

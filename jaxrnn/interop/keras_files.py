@@ -78,7 +78,7 @@ def group_names(classes: Iterable[str]) -> list[str]:
 
 @contextlib.contextmanager
 def opened(where: str, source: Path | bytes) -> Iterator[Any]:
-    """The group of layers of an HDF5 file of weights.
+    """The group of layers of an HDF5 file of weights, or of one as `keras_old_files` reads it.
 
     Raises:
         FileNotFoundError: no such file.
@@ -89,12 +89,19 @@ def opened(where: str, source: Path | bytes) -> Iterator[Any]:
         _there(source)
     try:
         with h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r") as file:
-            group = _child(where, file, "layers", h5py.Group) if "layers" in file else None
-            if group is None:
-                raise ValueError(f"{where}: not a file of weights of Keras 3: it has no group of layers")
-            yield group
+            yield _layers(where, file)
     except (OSError, KeyError, RuntimeError) as error:
         raise ValueError(f"{where}: not a whole HDF5 file ({error})") from None
+
+
+def _layers(where: str, file: Any) -> Any:
+    h5py = arrays.framework("h5py", where)
+    for name in ("layers", "model_weights"):
+        if name in file:
+            return member(where, file, name, h5py.Group)
+    if "layer_names" not in file.attrs:
+        raise ValueError(f"{where}: not a file of weights of Keras: it has no group of layers, and lists none")
+    return file
 
 
 def layer_names(where: str, group: Any) -> dict[str, str]:
@@ -102,7 +109,7 @@ def layer_names(where: str, group: Any) -> dict[str, str]:
     h5py = arrays.framework("h5py", where)
     names = {}
     for key in group:
-        layer = _child(where, group, key, h5py.Group)
+        layer = member(where, group, key, h5py.Group)
         found = layer["vars"].attrs.get("name") if "vars" in layer else None
         names[key] = found if isinstance(found, str) else key
     return names
@@ -119,14 +126,14 @@ def read(where: str, group: Any, key: str) -> dict[str, np.ndarray]:
 
     def walk(parent: Any, path: str) -> None:
         for name in parent:
-            child = _child(where, parent, name, (h5py.Group, h5py.Dataset))
+            child = member(where, parent, name, (h5py.Group, h5py.Dataset))
             if isinstance(child, h5py.Dataset):
-                found[_renamed(path + name)] = _array(f"{where}: {key}/{path}{name}", child)
+                found[_renamed(path + name)] = values(f"{where}: {key}/{path}{name}", child)
             elif name != "seed_generator":  # of dropout
                 walk(child, f"{path}{name}/")
 
     if key in group:
-        walk(_child(where, group, key, h5py.Group), "")
+        walk(member(where, group, key, h5py.Group), "")
     return found
 
 
@@ -135,7 +142,7 @@ def _there(path: Path) -> None:
         raise FileNotFoundError(f"{path}: no such file")
 
 
-def _child(where: str, parent: Any, name: str, kinds: Any) -> Any:
+def member(where: str, parent: Any, name: str, kinds: Any) -> Any:
     """What is in this very file under a name: links could lead to any other."""
     h5py = arrays.framework("h5py", where)
     if not isinstance(parent.get(name, getlink=True), h5py.HardLink) or not isinstance(parent[name], kinds):
@@ -143,7 +150,8 @@ def _child(where: str, parent: Any, name: str, kinds: Any) -> Any:
     return parent[name]
 
 
-def _array(where: str, dataset: Any) -> np.ndarray:
+def values(where: str, dataset: Any) -> np.ndarray:
+    """An array that is stored as Keras stores it; `where` names it."""
     size = math.prod(dataset.shape) * dataset.dtype.itemsize
     if dataset.external or dataset.is_virtual or dataset.id.get_storage_size() != size:
         raise ValueError(f"{where} is compressed or stored elsewhere, which Keras never does")
