@@ -49,7 +49,7 @@ class Scan:
         Differentiable by JAX.
         """
         items, cell = problem.select(xs), problem.cell
-        ahead_pays = sizes.pointwise_input(items)
+        ahead_pays = sizes.fetch_ahead(cell, operands, items)
         driven = False
         if isinstance(cell, Driven) and sizes.drive_a_block(operands):
             driven, items = True, cell.drive(operands.params, items)

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from jaxrnn.cells.base import Driven, Gated, Linear
+from jaxrnn.cells.base import Cell, Driven, Gated, Linear
 from jaxrnn.unfold.problem import Keep, Operands, Problem, row_shapes
 
 CACHE = 1 << 19  # bytes of a block's working set on a CPU: half of a core's second-level cache
@@ -93,10 +93,18 @@ def join_products(operands: Operands) -> bool:
     return jax.default_backend() == "cpu" and rows(operands.state) <= 4 and tree_bytes(operands.params) <= CACHE
 
 
-def pointwise_input(items: Any) -> bool:
-    """Whether pointwise kernels read the items of a step on a CPU: XLA makes x U pointwise for a single feature."""
+def fetch_ahead(cell: Cell, operands: Operands, items: Any) -> bool:
+    """Whether a CPU is to fetch the input of a step one step ahead: where pointwise kernels read it, for many gates.
+
+    XLA makes x U pointwise for a single feature. With one gate the copy costs more than it gains.
+    """
     leaves = jax.tree.leaves(items)
-    return jax.default_backend() == "cpu" and bool(leaves) and leaves[0].shape[-1:] == (1,)
+    if jax.default_backend() != "cpu" or not leaves or leaves[0].shape[-1:] != (1,):
+        return False
+    if not isinstance(cell, Driven):
+        return True
+    drive = jax.eval_shape(cell.drive, operands.params, row_shapes(items))
+    return tree_bytes(drive) > max(tree_bytes(leaf) for leaf in jax.tree.leaves(operands.state))
 
 
 def prefix_block(problem: Problem, operands: Operands) -> int:
