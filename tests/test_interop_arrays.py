@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from jaxrnn import GRU, Elman
+from jaxrnn import GRU, Bidirectional, Elman, Recurrent, Sequential, Zoneout
 from jaxrnn.interop import arrays
+from jaxrnn.interop.flax import to_flax
+from jaxrnn.interop.keras import to_keras
+from jaxrnn.interop.onnx import to_onnx
+from jaxrnn.interop.torch import to_torch
 
 SHAPES = {"U": (2, 3), "b": (3,)}
 GOOD = {"U": np.ones((2, 3), np.float32), "b": np.zeros(3, np.float32)}
@@ -62,6 +66,14 @@ def test_parameters_that_are_not_the_layers_are_named():
         arrays.of_layer("to_torch", Elman(2, 3), params)
     with pytest.raises(TypeError, match="expected a cell or a layer, got"):
         arrays.of_layer("to_torch", GRU, params)
+
+
+@pytest.mark.parametrize("export", [to_flax, to_keras, to_onnx, to_torch])
+def test_what_evaluation_needs_is_not_left_out(export):
+    zoned = Recurrent(GRU(2, 3), perturbation=Zoneout(0.1))
+    for net in Sequential([zoned]), Bidirectional(zoned.cell, zoned):
+        with pytest.raises(ValueError, match=rf"^{export.__name__}: other libraries have no Zoneout\(rate=0.1\)"):
+            export(net, net.init(jax.random.key(0)))
 
 
 def test_safetensors(tmp_path):

@@ -15,7 +15,7 @@ from jaxrnn.cells.base import Cell, Params
 from jaxrnn.cells.elman import Elman, ElmanParams
 from jaxrnn.cells.gru import GRU, GRUParams
 from jaxrnn.cells.lstm import LSTM, LSTMParams
-from jaxrnn.interop import arrays
+from jaxrnn.interop import arrays, perturbations
 from jaxrnn.layers import Bidirectional, BidirectionalParams, Layer, Recurrent, Sequential
 from jaxrnn.layers.bidirectional import MERGES
 
@@ -81,7 +81,8 @@ def to_flax(layer: Layer | Cell, params: Params, api: ModuleType = nnx) -> Any:
     An `LSTM` becomes an `OptimizedLSTMCell`. A layer in reverse becomes `RNN(cell, reverse=True, keep_order=True)`.
 
     Args:
-        layer: an `Elman`, `LSTM` or `GRU`, or `Recurrent`, `Bidirectional` and `Sequential` of these.
+        layer: an `Elman`, `LSTM` or `GRU`, or `Recurrent`, `Bidirectional` and `Sequential` of these. Dropout within a
+            `Recurrent` is left out.
         params: its parameters.
         api: `flax.nnx` or `flax.linen`.
 
@@ -100,6 +101,7 @@ def to_flax(layer: Layer | Cell, params: Params, api: ModuleType = nnx) -> Any:
     if api is not nnx and api is not linen:
         raise TypeError(f"{where}: api must be flax.nnx or flax.linen, got {api!r}")
     params = arrays.of_layer(where, layer, params)
+    perturbations.refuse(where, layer)
     if api is nnx:
         return _nnx(where, layer, params)
     module, flat = _linen(where, layer, params)

@@ -14,7 +14,7 @@ from jaxrnn.cells.elman import Elman, ElmanParams
 from jaxrnn.cells.gru import GRU, GRUParams
 from jaxrnn.cells.lstm import LSTM, LSTMParams
 from jaxrnn.cells.original_gru import OriginalGRU, OriginalGRUParams
-from jaxrnn.interop import arrays, keras_files, keras_old_files
+from jaxrnn.interop import arrays, keras_files, keras_old_files, perturbations
 from jaxrnn.interop.keras_files import WEIGHTS
 from jaxrnn.layers import Bidirectional, BidirectionalParams, Layer, Recurrent, Sequential
 
@@ -115,7 +115,7 @@ def to_keras(layer: Layer | Cell, params: Params) -> Any:
 
     Args:
         layer: `Recurrent` or `Bidirectional` of `Elman`, `LSTM`, `GRU` or `OriginalGRU`, or such a cell; `Sequential`
-            of these.
+            of these. Dropout within a `Recurrent` is left out.
         params: its parameters.
 
     Returns:
@@ -132,6 +132,7 @@ def to_keras(layer: Layer | Cell, params: Params) -> Any:
     """
     where = "to_keras"
     params = arrays.of_layer(where, layer, params)
+    perturbations.refuse(where, layer)
     several = isinstance(layer, Sequential)
     serialized = _serialized(where, layer.layers if several else [layer])
     keras = _keras(where)

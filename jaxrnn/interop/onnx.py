@@ -10,7 +10,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jaxrnn.cells import GRU, LSTM, Cell, Elman, OriginalGRU, PeepholeLSTM
-from jaxrnn.interop import arrays, onnx_layout
+from jaxrnn.interop import arrays, onnx_layout, perturbations
 from jaxrnn.interop.flatten import flatten
 from jaxrnn.layers import Bidirectional, BidirectionalParams, Dropout, Layer, Recurrent
 
@@ -96,7 +96,7 @@ def to_onnx(layer: Layer | Cell, params: Any) -> Any:
 
     Its input `X` is `(time, batch, input)`; its outputs are `Y`, `(time, batch, output)`, and for each recurrent layer
     k, from 0, the final `layer_k.h` and of an LSTM `layer_k.c`, `(directions, batch, hidden)`. Nodes are called
-    `layer_k`. `Dropout` does nothing in evaluation and is left out.
+    `layer_k`. Dropout does nothing in evaluation and is left out.
 
     Args:
         layer: an `Elman` (tanh or relu), `LSTM`, `PeepholeLSTM`, `GRU` or `OriginalGRU`; `Recurrent`, `Bidirectional`
@@ -114,6 +114,7 @@ def to_onnx(layer: Layer | Cell, params: Any) -> Any:
         onnx.save(to_onnx(Recurrent(cell), params), "gru.onnx")
     """
     host = arrays.of_layer("to_onnx", layer, params)
+    perturbations.refuse("to_onnx", layer)
     parts = [_part(inner, p) for inner, p in flatten(layer, host) if not isinstance(inner, Dropout)]
     if not parts:
         raise ValueError(f"to_onnx: {layer} has no recurrent layer")

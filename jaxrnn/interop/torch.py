@@ -10,7 +10,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jaxrnn.cells import Cell
-from jaxrnn.interop import arrays, torch_form, torch_layers
+from jaxrnn.interop import arrays, perturbations, torch_form, torch_layers
 from jaxrnn.interop.torch_form import Form
 from jaxrnn.layers import Layer
 
@@ -88,7 +88,7 @@ def to_torch(layer: Layer | Cell, params: Any) -> Any:
 
     Args:
         layer: an `Elman`, `LSTM`, `ProjectedLSTM` or `GRU`, or a layer of equal ones; `Dropout` of one rate may stand
-            between layers.
+            between layers. Dropout within a `Recurrent` is left out.
         params: its parameters.
 
     Returns:
@@ -102,7 +102,9 @@ def to_torch(layer: Layer | Cell, params: Any) -> Any:
     Example:
         torch.save(to_torch(Recurrent(cell), params).state_dict(), "gru.pt")
     """
-    form, entries = torch_layers.from_layer(layer, arrays.of_layer("to_torch", layer, params))
+    host = arrays.of_layer("to_torch", layer, params)
+    perturbations.refuse("to_torch", layer)
+    form, entries = torch_layers.from_layer(layer, host)
     return _module(form, entries)
 
 
