@@ -12,10 +12,13 @@ from jaxrnn import (
     BPTT,
     GRU,
     LSTM,
+    MGU,
     Autodiff,
     Elman,
+    IndRNN,
     LearnedInitialState,
     LSTMState,
+    OriginalGRU,
     Perturbed,
     PerturbedGated,
     Readout,
@@ -169,6 +172,13 @@ def test_a_learned_start_has_the_gradient_of_the_start(rng: np.random.Generator)
 
 WRONG: dict[str, tuple[Any, type[Exception], str]] = {
     "dropout of a readout": (lambda: VariationalDropout(Readout(GRU(2, 3), 2), 0.1), TypeError, "must be Gated"),  # pyright: ignore
+    "dropout of products in activate": (lambda: VariationalDropout(OriginalGRU(2, 3), 0.1), TypeError, "OriginalGRU("),
+    "dropout within a perturbation": (
+        lambda: VariationalDropout(PerturbedGated(MGU(2, 3), Zoneout(0.1)), 0.1),
+        TypeError,
+        "the new content of MGU(",
+    ),
+    "dropout of no products": (lambda: VariationalDropout(IndRNN(2, 3), 0.1), TypeError, "no recurrent matrices"),
     "rate of one": (
         lambda: VariationalDropout(GRU(2, 3), 1.0),
         ValueError,

@@ -21,6 +21,7 @@ from jaxrnn import (
     Dropout,
     Elman,
     Highway,
+    IndRNN,
     Layer,
     MinGRU,
     Recurrent,
@@ -401,6 +402,11 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         lambda: Recurrent(Stack([CELL]), state_dropout=0.1),
         TypeError,
         "state_dropout needs a Gated cell, such as GRU(8, 32)",
+    ),
+    "state dropout of no products": (
+        lambda: Recurrent(IndRNN(2, 3), state_dropout=0.1),
+        TypeError,
+        "IndRNN(input_size=2, hidden_size=3, activation='relu') has no recurrent matrices",
     ),
     "weight dropout of a stack": (
         lambda: Recurrent(Stack([CELL]), weight_dropout=0.1),

@@ -9,6 +9,8 @@ from jax.typing import DTypeLike
 
 from jaxrnn.cells import checks
 from jaxrnn.cells.base import Gated, Inputs, Outputs, Params, State
+from jaxrnn.cells.mgu import MGU
+from jaxrnn.cells.original_gru import OriginalGRU
 
 
 class VariationalDropoutParams(NamedTuple):
@@ -30,11 +32,12 @@ class VariationalDropout(Gated):
     Shapes: the mask `(*batch, hidden)`, or with fewer of the first axes, which then share one.
 
     Args:
-        inner: any `Gated` cell.
+        inner: a `Gated` cell all of whose products of h(t-1) are `recurrent`'s: any but `MGU` and `OriginalGRU`, which
+            reset h before a product, and `IndRNN`, which has none.
         rate: the share of entries that is dropped, from 0 to below 1.
 
     Raises:
-        TypeError: an inner cell that is not `Gated`; a mask that does not hold booleans.
+        TypeError: an inner cell that is not `Gated`, or is one of those three; a mask that does not hold booleans.
         ValueError: a rate out of range; a mask of another shape than h's.
 
     Example:
@@ -51,6 +54,7 @@ class VariationalDropout(Gated):
 
     def __post_init__(self):
         checks.gated(self, self.inner, Gated)
+        _check_products(self.inner)
         checks.number(self, "rate", self.rate, least=0, below=1)
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> VariationalDropoutParams:
@@ -90,6 +94,27 @@ class VariationalDropout(Gated):
 
     def output(self, params: VariationalDropoutParams, state: State) -> Outputs:
         return self.inner.output(params.cell, state)
+
+
+def _check_products(cell: Gated) -> None:
+    """Raise unless the mask reaches all products of h(t-1), of which there is one at least."""
+    innermost = cell
+    while isinstance(inner := getattr(innermost, "inner", None), Gated):
+        innermost = inner
+    if isinstance(innermost, MGU | OriginalGRU):
+        raise TypeError(
+            f"VariationalDropout: the new content of {innermost} is a product of its own, which the mask would not "
+            "reach: pass a cell such as GRU(input_size, hidden_size)"
+        )
+    try:
+        matrices = jax.eval_shape(lambda: cell.recurrent(cell.init(jax.random.key(0))))
+    except (ValueError, NotImplementedError, jax.errors.JAXTypeError):  # the caller makes the parameters
+        return
+    if not jax.tree.leaves(matrices):
+        raise TypeError(
+            f"VariationalDropout: {innermost} has no recurrent matrices, so that nothing would be dropped: pass a cell "
+            "such as GRU(input_size, hidden_size), or use Zoneout"
+        )
 
 
 def sequence_dropout(key: jax.Array, xs: jax.Array, rate: float, *, time_axis: int = 0) -> jax.Array:

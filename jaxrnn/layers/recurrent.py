@@ -42,9 +42,9 @@ class Recurrent(Layer):
 
     Raises:
         ValueError: a rate outside [0, 1).
-        TypeError: a cell that is not one, or, with state_dropout, not `Gated`, or, with weight_dropout, without a
-            matrix W; a rate that is no number; what is no perturbation; with input_dropout, an input that is not one
-            array of floating-point numbers.
+        TypeError: a cell that is not one, or, with state_dropout, not one that `VariationalDropout` takes, or, with
+            weight_dropout, without a matrix W; a rate that is no number; what is no perturbation; with input_dropout,
+            an input that is not one array of floating-point numbers.
 
     Example:
         layer = Recurrent(GRU(8, 32), input_dropout=0.2, state_dropout=0.2, perturbation=Zoneout(0.1))
@@ -75,6 +75,8 @@ class Recurrent(Layer):
             raise TypeError(
                 f"Recurrent: state_dropout needs a Gated cell, such as GRU(8, 32), got {self.cell!r}: {one_cell}"
             )
+        if isinstance(self.cell, Gated) and self.state_dropout:
+            VariationalDropout(self.cell, self.state_dropout)  # for its checks
         if self.weight_dropout and not _has_matrix(self.cell):
             raise TypeError(
                 "Recurrent: weight_dropout needs a cell whose parameters have a recurrent matrix W, such as "
