@@ -11,6 +11,7 @@ import pytest
 from jaxrnn import (
     BPTT,
     GRU,
+    LRU,
     LSTM,
     MGU,
     Autodiff,
@@ -141,6 +142,22 @@ def test_a_stack_is_perturbed_as_a_whole_and_counts_are_not(rng: np.random.Gener
     grid.close(run.final, state, 1e-11, 1e-12)
 
 
+def test_complex_states_are_perturbed(key: jax.Array) -> None:
+    """In training and, of zoneout, in evaluation; the noise is as strong as that of real numbers."""
+    cell = LRU(2, 3)
+    params, x = cell.init(key), jnp.asarray(XS[0], jnp.float32)
+    before = jax.tree.map(lambda s: s + 1, cell.initial_state(params, (2,)))
+    new = cell.step(params, before, x)
+    zoned, noisy = perturbed(cell, Zoneout(0.5)), perturbed(cell, StateNoise(0.2))
+    masks, noise = (jax.tree.map(lambda d: d[0], c.draw(key, params, 1, (2,))) for c in (zoned, noisy))
+    assert 0 < masks.h.sum() < masks.h.size
+    np.testing.assert_array_equal(zoned.step(params, before, (x, masks)).h, np.where(masks.h, before.h, new.h))
+    np.testing.assert_allclose(zoned.step(params, before, (x, None)).h, (before.h + new.h) / 2, rtol=1e-5)
+    np.testing.assert_allclose(noisy.step(params, before, (x, noise)).h, new.h + noise.h, rtol=1e-5)
+    many = noisy.draw(key, params, 2000, (2,)).h
+    np.testing.assert_allclose([many.real.std(), many.imag.std()], 0.2 / np.sqrt(2), rtol=0.05)
+
+
 @pytest.mark.usefixtures("x64")
 def test_a_learned_start_has_the_gradient_of_the_start(rng: np.random.Generator) -> None:
     """Also where resets return to it, and by finite differences of the whole."""
@@ -188,6 +205,16 @@ WRONG: dict[str, tuple[Any, type[Exception], str]] = {
     "negative noise": (lambda: StateNoise(-0.1), ValueError, "scale must be at least 0"),
     "no perturbation": (lambda: perturbed(GRU(2, 3), 0.1), TypeError, "Zoneout(0.1)"),  # pyright: ignore
     "learned start of a class": (lambda: LearnedInitialState(GRU), TypeError, "instance"),  # pyright: ignore
+    "learned start that is complex": (
+        lambda: LearnedInitialState(LRU(2, 3)).init(jax.random.key(0)),
+        TypeError,
+        "LRU(input_size=2, hidden_size=3, r_min=0.0, r_max=1.0, max_phase=6.283185307179586)",
+    ),
+    "learned start that counts": (
+        lambda: LearnedInitialState(grid.Tied(2, 3)).init(jax.random.key(0)),
+        TypeError,
+        "real floating-point numbers",
+    ),
     "weights of a readout": (
         lambda: weight_dropout(jax.random.key(0), Readout(GRU(2, 3), 2).init(jax.random.key(0)), 0.1),
         TypeError,

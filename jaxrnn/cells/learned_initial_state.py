@@ -20,16 +20,16 @@ class LearnedInitialStateParams(NamedTuple):
 
 @dataclass(frozen=True)
 class LearnedInitialState(Wrapped):
-    """Any cell, with its start among the parameters: s(0) = state, the same for every sequence of a batch.
+    """A cell with its start among the parameters: s(0) = state, the same for every sequence of a batch.
 
     Where `unfold` is given no state, and where resets return to s(0), gradients flow to it. It starts as the inner
     cell's own s(0).
 
     Args:
-        inner: any cell.
+        inner: any cell whose state is of real floating-point numbers.
 
     Raises:
-        TypeError: an inner that is not a cell.
+        TypeError: an inner that is not a cell; in `init`, a state of integers or complex numbers.
 
     Example:
         cell = LearnedInitialState(GRU(8, 64))
@@ -45,7 +45,14 @@ class LearnedInitialState(Wrapped):
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> LearnedInitialStateParams:
         cell = self.inner.init(key, dtype)
-        return LearnedInitialStateParams(cell, self.inner.initial_state(cell))
+        state = self.inner.initial_state(cell)
+        if not all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in jax.tree.leaves(state)):
+            types = sorted({str(leaf.dtype) for leaf in jax.tree.leaves(state)})
+            raise TypeError(
+                f"LearnedInitialState: a state that is learned must be of real floating-point numbers, got {types} of "
+                f"{self.inner}: leave its start as it is"
+            )
+        return LearnedInitialStateParams(cell, state)
 
     def initial_state(self, params: LearnedInitialStateParams, batch_shape: tuple[int, ...] = ()) -> State:
         return jax.tree.map(lambda s: jnp.broadcast_to(s, (*batch_shape, *s.shape)), params.state)

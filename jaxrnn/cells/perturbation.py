@@ -151,10 +151,10 @@ def perturbed(cell: Cell, perturbation: Perturbation) -> Perturbed | PerturbedGa
 
 
 def apply_to_floats(change: Any, before: State, new: State, *trees: Any) -> State:
-    """`change(before, new, *leaves)` for each floating-point array of a state; what counts stays as it is."""
+    """`change(before, new, *leaves)` for each array of real or complex numbers; what counts stays as it is."""
 
     def one(old: jax.Array, value: jax.Array, *rest: Any) -> jax.Array:
-        return change(old, value, *rest) if jnp.issubdtype(value.dtype, jnp.floating) else value
+        return change(old, value, *rest) if jnp.issubdtype(value.dtype, jnp.inexact) else value
 
     return jax.tree.map(one, before, new, *trees)
 

@@ -18,7 +18,8 @@ class StateNoise(Perturbation):
         training:    s(t) = f(s(t-1), x(t)) + ε(t),     ε(t) ~ N(0, scale²)
         evaluation:  s(t) = f(s(t-1), x(t))
 
-    Shapes: the noise is a tree like the state. Integers in a state are left alone.
+    Shapes: the noise is a tree like the state. Of a complex number, scale² is E|ε|², half of it in each part. Integers
+    in a state are left alone.
 
     Args:
         scale: the noise's standard deviation, at least 0: one number, or a tree of numbers like the state.
@@ -45,7 +46,7 @@ class StateNoise(Perturbation):
         keys = jax.random.split(key, len(leaves))
 
         def noise(key: jax.Array, scale: float, s: jax.ShapeDtypeStruct) -> jax.Array:
-            if not jnp.issubdtype(s.dtype, jnp.floating):
+            if not jnp.issubdtype(s.dtype, jnp.inexact):
                 return jnp.zeros(s.shape, s.dtype)
             return scale * jax.random.normal(key, s.shape, s.dtype)
 
