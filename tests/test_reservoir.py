@@ -69,6 +69,13 @@ WRONG: dict[str, tuple[Any, type[Exception], str]] = {
     "all washed out": (lambda p: ridge_readout(p, H, Y, 0.1, washout=7), ValueError, "below the 7 steps, got 7"),
     "other targets": (lambda p: ridge_readout(p, H, H, 0.1), ValueError, "got (7, 2, 3) and (7, 2, 3)"),
     "other lengths": (lambda p: ridge_readout(p, H, Y, 0.1, lengths=[1]), ValueError, "shape of the batch, (2,)"),
+    "lengths beyond": (lambda p: ridge_readout(p, H, Y, 0.1, lengths=[8, 1]), ValueError, "the 7 steps, got 1 to 8"),
+    "nothing counts": (
+        lambda p: ridge_readout(p, H, Y, 0.1, lengths=[2, 1], washout=2),
+        ValueError,
+        "no sequence is longer than washout = 2",
+    ),
+    "no sequences": (lambda p: ridge_readout(p, H[:, :0], Y[:, :0], 0.1), ValueError, "no step counts"),
 }
 H, Y = jnp.ones((7, 2, 3)), jnp.ones((7, 2, 1))
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import core, lax
 from jax.scipy.linalg import solve_triangular
 from jax.typing import DTypeLike
@@ -130,7 +131,8 @@ def ridge_readout(
         The same parameters with V and c of the best readout.
 
     Raises:
-        ValueError: a penalty that is not above 0; a washout of all steps; shapes that do not fit.
+        ValueError: a penalty that is not above 0; a washout of all steps; lengths out of range; no step that counts;
+            shapes that do not fit. Within `jax.jit` lengths are not known: V and c are then NaN where no step counts.
         TypeError: parameters that are not a readout's.
 
     Example:
@@ -177,4 +179,22 @@ def _check_readout(params: Any, states: Any, targets: Any, penalty: Any, lengths
         raise ValueError(
             f"ridge_readout: lengths must have the shape of the batch, {states.shape[1:-1]}, got "
             f"{jnp.asarray(lengths).shape}"
+        )
+    _check_counts(states.shape, lengths, washout)
+
+
+def _check_counts(shape: tuple[int, ...], lengths: Any, washout: int) -> None:
+    """Raise unless some step counts and, where lengths are known, they are within the steps."""
+    if isinstance(lengths, core.Tracer):
+        return
+    steps = shape[0]
+    known = np.full(shape[1:-1], steps) if lengths is None else np.asarray(lengths)
+    if known.size and (known.min() < 0 or known.max() > steps):
+        raise ValueError(
+            f"ridge_readout: lengths must be between 0 and the {steps} steps, got {known.min()} to {known.max()}"
+        )
+    if not (known > washout).any():
+        raise ValueError(
+            f"ridge_readout: no step counts, for no sequence is longer than washout = {washout}: pass a smaller "
+            "washout or longer sequences"
         )
