@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrnn import GRU, LSTM, SLSTM, Elman, Readout, initializers
+from jaxrnn import GRU, LSTM, SLSTM, Elman, Jordan, ProjectedLSTM, Readout, initializers
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
@@ -71,3 +71,9 @@ def test_parameters_that_have_no_such_start(key: jax.Array) -> None:
         initializers.chrono(key, GRU(2, 3).init(key), 2)
     with pytest.raises(ValueError, match=r"got shape \(2, 2, 8\)"):
         initializers.orthogonal(key, SLSTM(2, 4, heads=2).init(key))
+    for cell, says in (
+        (Jordan(2, 6, 3), r"\(hidden, 1·hidden\), got shape \(3, 6\)"),
+        (ProjectedLSTM(2, 6, 3), "4·hidden"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            initializers.identity(cell.init(key))

@@ -20,6 +20,8 @@ class CoupledLSTMParams(NamedTuple):
     W: jax.Array  # (hidden, 3·hidden)
     b: jax.Array  # (3·hidden,)
 
+    gates = "igo"  # of b, in order
+
 
 @dataclass(frozen=True)
 class CoupledLSTM(Additive):

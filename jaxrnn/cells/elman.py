@@ -20,6 +20,8 @@ class ElmanParams(NamedTuple):
     W: jax.Array  # (hidden, hidden)
     b: jax.Array  # (hidden,)
 
+    gates = "h"  # of b
+
 
 class ElmanState(NamedTuple):
     """s(t) of an Elman net."""

@@ -139,8 +139,14 @@ def chrono(key: jax.Array, params: Weighted, longest: float) -> Weighted:
 def _square_gates(name: str, params: Any) -> jax.Array:
     """W `(hidden, gates·hidden)`."""
     W = checks.recurrent_matrix(name, params)
-    if W.ndim != 2 or W.shape[1] % W.shape[0]:
-        raise ValueError(f"{name}: W must be (hidden, gates·hidden), got shape {W.shape}: replace W by hand")
+    gates = getattr(type(params), "gates", None)  # not every class says them
+    columns = None if gates is None else len(gates) * W.shape[0]
+    if W.ndim != 2 or W.shape[1] % W.shape[0] or columns not in (None, W.shape[1]):
+        what = "gates" if gates is None else f"{len(gates)}"
+        raise ValueError(
+            f"{name}: W of {type(params).__name__} must be (hidden, {what}·hidden), got shape {W.shape}: replace W by "
+            "hand"
+        )
     return W
 
 

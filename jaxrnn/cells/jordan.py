@@ -23,6 +23,8 @@ class JordanParams(NamedTuple):
     V: jax.Array  # (hidden, output)
     c: jax.Array  # (output,)
 
+    gates = "h"  # of b
+
 
 class JordanState(NamedTuple):
     """s(t) of a Jordan net: all that the next step reads."""

@@ -21,6 +21,8 @@ class MGUParams(NamedTuple):
     W: jax.Array  # (hidden, 2·hidden)
     b: jax.Array  # (2·hidden,)
 
+    gates = "fn"  # of b, in order
+
 
 @dataclass(frozen=True)
 class MGU(Gated):
