@@ -9,11 +9,11 @@ import optax
 import pytest
 from flax import linen, nnx
 
-from jaxrnn import GRU, LSTM, Elman
+from jaxrnn import GRU, LSTM, ConvLSTM, Elman, Stack
 from jaxrnn.interop import linen as ours_linen
 from jaxrnn.interop import nnx as ours_nnx
 from jaxrnn.interop.flax import from_flax, to_flax
-from jaxrnn.layers import Bidirectional, Dropout, Recurrent, Sequential
+from jaxrnn.layers import Bidirectional, Dropout, Recurrent, Residual, Sequential
 from tests import grid
 
 B, T, D, H = 4, 5, 2, 3
@@ -364,3 +364,9 @@ def test_parameters_and_variables() -> None:
         ours_nnx.Recurrent(layer)
     with pytest.raises(ValueError, match=r"nnx.Recurrent: params must have the structure"):
         ours_nnx.Recurrent(layer, params=params.forward)
+    spatial = ConvLSTM((4, 4), 1, 2, (3, 3))
+    for each in (spatial, Sequential([Residual(Recurrent(Stack([spatial])))])):
+        with pytest.raises(TypeError, match=r"nnx.Recurrent: Flax has time next to the features, where ConvLSTM"):
+            ours_nnx.Recurrent(each, rngs=nnx.Rngs(0))
+    with pytest.raises(TypeError, match=r"linen.Recurrent: .* call layer.apply\(params, xs, time_axis=...\)"):
+        ours_linen.Recurrent(spatial).init(jax.random.key(0), jnp.ones((2, 3, 4, 4, 1)))

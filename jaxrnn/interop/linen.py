@@ -33,7 +33,7 @@ class Recurrent(linen.Module):
         param_dtype: the floating type of parameters.
 
     Raises:
-        TypeError: on use, what is neither a cell nor a layer.
+        TypeError: on use, what is neither a cell nor a layer, or holds a `Spatial` cell, such as `ConvLSTM`.
 
     Example:
         rnn = Recurrent(LSTM(65, 256))  # for linen.RNN(linen.LSTMCell(256))

@@ -36,7 +36,7 @@ class Recurrent(nnx.Module):
         rngs: where they are drawn from (the stream `params`).
 
     Raises:
-        TypeError: what is neither a cell nor a layer.
+        TypeError: what is neither a cell nor a layer, or holds a `Spatial` cell, such as `ConvLSTM`.
         ValueError: neither params nor rngs; params that are not the layer's.
 
     Example:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax.linen.recurrent import flip_sequences
 from jax.typing import DTypeLike
 
-from jaxrnn.cells.base import Cell, Inputs, Outputs, Params, State
+from jaxrnn.cells.base import Cell, Inputs, Outputs, Params, Spatial, State
 from jaxrnn.layers import Layer, Recurrent
 from jaxrnn.layers.base import Pass
 from jaxrnn.unfold import Unfolding
@@ -41,13 +41,27 @@ def as_layer(where: str, layer: Any) -> Layer:
     """A layer as it is, a cell as `Recurrent(cell)`.
 
     Raises:
-        TypeError: what is neither.
+        TypeError: what is neither, or holds a cell whose input has axes of space, for time is axis -2 in Flax.
     """
+    spatial = _spatial(layer)
+    if spatial is not None:
+        raise TypeError(
+            f"{where}: Flax has time next to the features, where {spatial} has axes of space: call layer.apply(params, "
+            "xs, time_axis=...) of a jaxrnn layer, such as Recurrent(cell), within the module"
+        )
     if isinstance(layer, Layer):
         return layer
     if isinstance(layer, Cell):
         return Recurrent(layer)
     raise TypeError(f"{where}: expected a layer or a cell, got {layer!r}: pass an instance such as GRU(8, 32)")
+
+
+def _spatial(part: Any) -> Spatial | None:
+    """The first cell within a layer whose input has axes of space."""
+    if isinstance(part, Spatial):
+        return part
+    parts = part if isinstance(part, tuple) else vars(part).values() if isinstance(part, Layer | Cell) else ()
+    return next((found for found in map(_spatial, parts) if found is not None), None)
 
 
 def call(
