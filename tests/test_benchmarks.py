@@ -9,8 +9,9 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import against_rivals, machine, memory, reference, report, rivals, turns
+from benchmarks import against_rivals, machine, memory, programs, reference, report, rivals, turns
 from benchmarks.task import GATES, Shape, Task, draw
+from tests import grid
 
 MODULES, ABSENT = against_rivals.present(list(rivals.RIVALS))
 SHAPE = Shape(5, 2, 3, 4)
@@ -87,6 +88,17 @@ def test_result_of_the_race_has_what_the_tables_need(tmp_path: Path, capsys: pyt
     table = report.markdown(result)
     assert table in capsys.readouterr().out
     assert "| elman | 3, 2, 2, 4 | 2 |" in table
+
+
+@pytest.mark.parametrize(("cell", "most"), [("elman", 0), ("lstm", 0), ("gru", 1)])
+def test_a_forward_pass_compiles_to_the_program_of_a_plain_scan(cell: str, most: int):
+    shape, options = Shape(16, 32, 64, 128), grid.AS_FOR_A_USER
+    own, plain = (
+        programs.instructions(rivals.load(name).build(draw(cell, shape), "cpu"), options)
+        for name in ("jaxrnn", "plain-scan")
+    )
+    assert own.total() > 20
+    assert programs.difference(own, plain) <= most  # GRU: h = n + z (h - n) is one operation less
 
 
 def test_absent_and_failing_rivals_are_named(monkeypatch: pytest.MonkeyPatch):

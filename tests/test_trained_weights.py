@@ -137,7 +137,7 @@ def test_silero_vad_hears_what_its_onnx_model_does(rng: np.random.Generator) -> 
     probability, h, c, features, outputs = ReferenceEvaluator(model).run(None, given)
 
     run = grid.quick(layer.apply)(params, jnp.asarray(features))
-    grid.close(run.outputs, outputs[:, 0], 1e-5, 1e-5)
+    grid.close(run.outputs, np.asarray(outputs)[:, 0], 1e-5, 1e-5)
     grid.close(run.final, (h[0], c[0]), 1e-5, 1e-5)
     V, b = (np.asarray(onnx.numpy_helper.to_array(t)) for t in model.graph.initializer if t.name.startswith("output."))
     heard = jax.nn.sigmoid(jax.nn.relu(run.outputs[:, 0]) @ V[0, :, 0] + b[0])

@@ -22,7 +22,7 @@ class Recurrent(linen.Module):
     It differs from `linen.RNN` in this: the carry is the state of the cell or layer, such as `LSTMState(h, c)`; outputs
     past `seq_lengths` are zero; a length of 0 gives the initial carry.
 
-    Args:
+    Attributes:
         layer: a cell or a layer.
         time_major: inputs and outputs are `(time, *batch, features)` rather than `(*batch, time, features)`.
         return_carry: return the pair (carry, outputs) rather than outputs.
