@@ -451,6 +451,16 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "residual of another size": (lambda: Residual(CELL).apply(PARAMS, XS), ValueError, "(7, 4, 2), got (7, 4, 3)"),
     "highway of another size": (lambda: Highway(CELL, 3).apply(None, XS), ValueError, "input_size = 3"),
+    "highway of the layer's parameters": (
+        lambda: Highway(CELL, 2).apply(PARAMS, XS),
+        TypeError,
+        "Highway: params must be HighwayParams(layer, W, b), got GRUParams",
+    ),
+    "parameters of another highway": (
+        lambda: Highway(CELL, 2).apply(Highway(CELL, 3).init(jax.random.key(0)), XS),
+        ValueError,
+        "the shapes (2, 2) and (2,), got (3, 3) and (3,)",
+    ),
     "dropout of symbols": (lambda: Dropout(0.1).apply(None, np.ones((7, 4), int)), TypeError, "floating type"),
     "dropout of trees": (lambda: Dropout(0.1).apply(None, {"a": XS}), TypeError, "must be one array"),
 }

@@ -1,7 +1,7 @@
 """Layers around which the input passes: residual and highway connections."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -72,8 +72,10 @@ class Highway(Layer):
         input_size: entries of x(t) and of y(t).
 
     Raises:
-        ValueError: a size below 1; inputs of another size, or outputs of another shape than the inputs.
-        TypeError: what is neither a layer nor a cell; inputs that are not one array of floating-point numbers.
+        ValueError: a size below 1; inputs of another size, outputs of another shape than the inputs, or parameters of
+            another shape than `init`'s.
+        TypeError: what is neither a layer nor a cell; inputs that are not one array of floating-point numbers;
+            parameters that are not `HighwayParams`.
 
     Example:
         net = Sequential([Recurrent(LSTM(8, 32)), Highway(LSTM(32, 32), 32)])
@@ -99,11 +101,24 @@ class Highway(Layer):
 
     def run(self, params: HighwayParams, state: State, xs: Inputs, key: jax.Array | None, over: Pass) -> Unfolding:
         checks.features(self, xs, self.input_size)
+        self._check(params)
         run = as_layer(self, self.layer).run(params.layer, state, xs, key, over)
         _same_shape(self, xs, run.outputs)
         x = over.masked(xs)  # first, so that what stands in the padding does not reach the gradient of W
         t = jax.nn.sigmoid(affine(x, params.W, params.b))
         return run._replace(outputs=t * run.outputs + (1 - t) * x)
+
+    def _check(self, params: Any) -> None:
+        n = self.input_size
+        if not isinstance(params, HighwayParams):
+            raise TypeError(
+                f"Highway: params must be HighwayParams(layer, W, b), got {type(params).__name__}: pass layer.init(key)"
+            )
+        if jnp.shape(params.W) != (n, n) or jnp.shape(params.b) != (n,):
+            raise ValueError(
+                f"Highway: W and b must have the shapes {(n, n)} and {(n,)}, got {jnp.shape(params.W)} and "
+                f"{jnp.shape(params.b)}: pass layer.init(key)"
+            )
 
 
 def _same_shape(owner: object, x: jax.Array, y: jax.Array) -> None:
