@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrnn import BPTT, GRU, LRU, Associative, Autodiff, MinGRU, MinLSTM, Scan, Stack, TruncatedBPTT, unfold
+from jaxrnn import BPTT, GRU, LRU, Associative, Autodiff, GRUState, MinGRU, MinLSTM, Scan, Stack, TruncatedBPTT, unfold
 from tests.grid import Diagonal, close, gradients, quick, weigh
 
 STEPS = 23  # chunks and blocks do not divide it
@@ -59,6 +59,15 @@ def test_long_sequences_in_single_precision(cell):
 
     at_once, in_turn = both(params)
     close(at_once, in_turn, 1e-4, 1e-4)
+
+
+@pytest.mark.parametrize("adjoint", [Autodiff(), BPTT(), TruncatedBPTT(4)], ids=["autodiff", "bptt", "truncated"])
+def test_no_steps_leave_the_state(adjoint):
+    cell = MinGRU(2, 3)
+    params, state = cell.init(jax.random.key(0)), GRUState(jnp.arange(6.0).reshape(2, 3))
+    run = unfold(cell, params, jnp.ones((0, 2, 2)), state=state, method=Associative(), adjoint=adjoint)
+    assert run.outputs.shape == (0, 2, 3)
+    np.testing.assert_array_equal(run.final.h, state.h)
 
 
 def test_other_cells_are_refused_by_name():

@@ -17,6 +17,8 @@ class Associative:
 
     Composition is associative, so that the maps of all steps are composed in parallel: O(log τ) time where there are
     processors enough. Values and gradients equal those of `Scan` up to rounding; memory is that of a block of time.
+    Products of many a(t) are formed by themselves: for a cell of yours with |a| > 1 they can overflow where the states
+    of `Scan` are finite.
 
     Raises:
         TypeError: a cell that is not `Linear`.
@@ -47,7 +49,8 @@ class Associative:
         a, b = problem.cell.coefficients(operands.params, problem.select(xs))
         a, b = recurrence.special_steps(a, b, operands.state, flags)
         states = self.solve(a, b, state, problem.reverse)
-        return jax.tree.map(lambda s: s[0 if problem.reverse else -1], states), states, None
+        last = jax.tree.map(lambda s: s[0 if problem.reverse else -1], states) if problem.steps else state
+        return last, states, None
 
     def solve(self, a: State, b: State, first: State, backward: bool) -> State:
         """All states of s(t) = a(t) s(t-1) + b(t), or of the recurrence backward in time."""
