@@ -32,8 +32,8 @@ def pad(sequences: Sequence[Any], multiple: int = 1) -> tuple[Any, np.ndarray]:
     Example:
         xs, lengths = pad([np.ones((3, 8)), np.ones((5, 8))])  # xs: (5, 2, 8), lengths: [3, 5]
     """
-    multiple = whole_number("buckets: multiple", multiple, 1)
-    arrays, lengths = _checked(sequences)
+    multiple = whole_number("pad: multiple", multiple, 1)
+    arrays, lengths = _checked("pad", sequences)
     return _padded(arrays, lengths, multiple), lengths
 
 
@@ -66,7 +66,7 @@ def buckets(
     Source: Khomenko et al., *Accelerating recurrent neural network training using sequence bucketing* (2016).
     """
     batch, multiple = whole_number("buckets: batch", batch, 1), whole_number("buckets: multiple", multiple, 1)
-    arrays, lengths = _checked(sequences)
+    arrays, lengths = _checked("buckets", sequences)
     order = np.arange(len(arrays))
     if seed is None:
         if pool is not None:
@@ -89,22 +89,22 @@ def buckets(
     ]
 
 
-def _checked(sequences: Sequence[Any]) -> tuple[list[Any], np.ndarray]:
+def _checked(owner: str, sequences: Sequence[Any]) -> tuple[list[Any], np.ndarray]:
     """The sequences as NumPy arrays, and their lengths."""
     arrays = [jax.tree.map(np.asarray, sequence) for sequence in sequences]
     if not arrays:
-        raise ValueError("buckets: sequences is empty: pass at least one")
+        raise ValueError(f"{owner}: sequences is empty: pass at least one")
     lengths = []
     for k, sequence in enumerate(arrays):
         leaves = jax.tree.leaves(sequence)
         times = {leaf.shape[:1] for leaf in leaves}
         if len(times) != 1 or times == {()}:
             raise ValueError(
-                f"buckets: sequence {k} must hold arrays (length, ...) of one length, got {_like(sequence)}"
+                f"{owner}: sequence {k} must hold arrays (length, ...) of one length, got {_like(sequence)}"
             )
         if _like(sequence, 1) != _like(arrays[0], 1):
             raise ValueError(
-                f"buckets: sequences must be alike but for their lengths: sequence {k} is {_like(sequence)}, the first "
+                f"{owner}: sequences must be alike but for their lengths: sequence {k} is {_like(sequence)}, the first "
                 f"{_like(arrays[0])}"
             )
         lengths.append(len(leaves[0]))
