@@ -3,9 +3,9 @@
 from typing import TypeVar
 
 import jax
-import jax.numpy as jnp
 
 from jaxrnn.cells import checks
+from jaxrnn.cells.masks import drop
 
 Weighted = TypeVar("Weighted")
 
@@ -35,5 +35,4 @@ def weight_dropout(key: jax.Array, params: Weighted, rate: float) -> Weighted:
     """
     checks.number("weight_dropout", "rate", rate, least=0, below=1)
     W = checks.recurrent_matrix("weight_dropout", params)
-    mask = jax.random.bernoulli(key, 1 - rate, W.shape)
-    return params._replace(W=jnp.where(mask, W / (1 - rate), jnp.zeros_like(W)))  # pyright: ignore[reportAttributeAccessIssue]
+    return params._replace(W=drop(W, jax.random.bernoulli(key, 1 - rate, W.shape), rate))  # pyright: ignore[reportAttributeAccessIssue]

@@ -9,6 +9,7 @@ from jax.typing import DTypeLike
 
 from jaxrnn.cells import checks
 from jaxrnn.cells.base import Gated, Inputs, Outputs, Params, State
+from jaxrnn.cells.masks import drop
 from jaxrnn.cells.mgu import MGU
 from jaxrnn.cells.original_gru import OriginalGRU
 
@@ -87,7 +88,7 @@ class VariationalDropout(Gated):
                 f"VariationalDropout: mask must be like h, {h.shape}, got {mask.shape}: pass cell.draw_mask(key, "
                 "params, batch_shape) of the same batch"
             )
-        return jnp.where(jnp.broadcast_to(mask, h.shape), h / (1 - self.rate), jnp.zeros_like(h))
+        return drop(h, mask, self.rate)
 
     def activate(self, params: VariationalDropoutParams, state: State, u: Inputs, a: Params) -> State:
         return self.inner.activate(params.cell, state, u, a)
@@ -146,5 +147,4 @@ def sequence_dropout(key: jax.Array, xs: jax.Array, rate: float, *, time_axis: i
         raise TypeError(f"sequence_dropout: xs must be of a floating type, got {xs.dtype}")
     shape = list(xs.shape)
     shape[time_axis] = 1
-    mask = jnp.broadcast_to(jax.random.bernoulli(key, 1 - rate, tuple(shape)), xs.shape)
-    return jnp.where(mask, xs / (1 - rate), jnp.zeros_like(xs))
+    return drop(xs, jax.random.bernoulli(key, 1 - rate, tuple(shape)), rate)

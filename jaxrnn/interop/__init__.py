@@ -8,11 +8,9 @@ if TYPE_CHECKING:
 
 __all__ = ["arrays", "flax", "keras", "linen", "nnx", "onnx", "torch"]
 
-_ON_USE = {"arrays", "flax", "keras", "linen", "nnx", "onnx", "torch"}
-
 
 def __getattr__(name: str) -> Any:
     # Nobody waits for a framework, or needs to have it, who does not use it.
-    if name in _ON_USE:
+    if name in __all__:
         return importlib.import_module(f"jaxrnn.interop.{name}")
     raise AttributeError(f"module 'jaxrnn.interop' has no attribute {name!r}")

@@ -9,7 +9,7 @@ from flax.linen.recurrent import flip_sequences
 from jax.typing import DTypeLike
 
 from jaxrnn.cells.base import Cell, Inputs, Outputs, Params, Spatial, State
-from jaxrnn.layers import Layer, Recurrent
+from jaxrnn.layers import Layer, recurrent
 from jaxrnn.layers.base import Pass
 from jaxrnn.unfold import Unfolding
 
@@ -49,11 +49,7 @@ def as_layer(where: str, layer: Any) -> Layer:
             f"{where}: Flax has time next to the features, where {spatial} has axes of space: call layer.apply(params, "
             "xs, time_axis=...) of a jaxrnn layer, such as Recurrent(cell), within the module"
         )
-    if isinstance(layer, Layer):
-        return layer
-    if isinstance(layer, Cell):
-        return Recurrent(layer)
-    raise TypeError(f"{where}: expected a layer or a cell, got {layer!r}: pass an instance such as GRU(8, 32)")
+    return recurrent.as_layer(where, layer)
 
 
 def _spatial(part: Any) -> Spatial | None:

@@ -150,12 +150,12 @@ def _has_matrix(cell: Cell) -> bool:
 
 
 def as_layer(owner: object, layer: Layer | Cell) -> Layer:
-    """A layer as it is, a cell as `Recurrent(cell)`."""
+    """A layer as it is, a cell as `Recurrent(cell)`. The owner takes it, or is the name of what does."""
     if isinstance(layer, Layer):
         return layer
     if isinstance(layer, Cell):
         return Recurrent(layer)
+    name = owner if isinstance(owner, str) else type(owner).__name__
     raise TypeError(
-        f"{type(owner).__name__}: expected a layer or a cell, got {layer!r}: pass an instance such as "
-        "Recurrent(GRU(8, 32))"
+        f"{name}: expected a layer or a cell, got {layer!r}: pass an instance such as Recurrent(GRU(8, 32))"
     )

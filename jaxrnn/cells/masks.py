@@ -1,0 +1,9 @@
+"""What all kinds of dropout do with a mask."""
+
+import jax
+import jax.numpy as jnp
+
+
+def drop(x: jax.Array, mask: jax.Array, rate: float) -> jax.Array:
+    """`mask ⊙ x / (1 - rate)`, in the type of x: the mean of x, where the mask keeps with probability 1 - rate."""
+    return jnp.where(jnp.broadcast_to(mask, x.shape), x / (1 - float(rate)), jnp.zeros_like(x))
