@@ -57,6 +57,15 @@ def _mgu(p: Any, s: Any, x: np.ndarray) -> Any:
     return s._replace(h=(1 - f) * s.h + f * new)
 
 
+def _tied_gru(p: Any, s: Any, x: np.ndarray) -> Any:
+    # flax.linen.MGUCell: f = σ(W_if x + b_if + W_hf h), n = tanh(W_in x + b_in + f * (W_hn h + b_hn)),
+    # h' = (1 - f) * n + f * h
+    (xf, hf, bf), (xn, hn, bn) = (_gate(p, k, s.h.shape[-1]) for k in range(2))
+    f = sigmoid(xf @ x + bf + hf @ s.h)
+    new = np.tanh(xn @ x + bn + f * (hn @ s.h + p.c))
+    return s._replace(h=(1 - f) * new + f * s.h)
+
+
 def _linear(p: Any, k: int, size: int, x: np.ndarray) -> np.ndarray:
     return columns(p.U, k, size).T @ x + columns(p.b, k, size)
 
@@ -103,6 +112,7 @@ PROJECTED_LSTM = Oracle(_projected_lstm, lambda p, s: s.h)
 ORIGINAL_GRU = Oracle(_original_gru, lambda p, s: s.h)
 COUPLED_LSTM = Oracle(_coupled_lstm, lambda p, s: s.h)
 MGU = Oracle(_mgu, lambda p, s: s.h)
+TIED_GRU = Oracle(_tied_gru, lambda p, s: s.h)
 MIN_GRU = Oracle(_min_gru, lambda p, s: s.h)
 MIN_LSTM = Oracle(_min_lstm, lambda p, s: s.h)
 LEAKY_ELMAN = Oracle(_leaky_elman, lambda p, s: s.h)

@@ -29,6 +29,7 @@ from jaxrnn import (
     Readout,
     Stack,
     Supervised,
+    TiedGRU,
     transition,
     unfold,
 )
@@ -120,9 +121,10 @@ def test_traits_say_what_a_step_does(entry: grid.Entry) -> None:
         (OriginalGRU(2, 5), {"U": (2, 15), "W": (5, 15), "b": (15,)}),
         (CoupledLSTM(2, 5), {"U": (2, 15), "W": (5, 15), "b": (15,)}),
         (MGU(2, 5), {"U": (2, 10), "W": (5, 10), "b": (10,)}),
+        (TiedGRU(2, 5), {"U": (2, 10), "W": (5, 10), "b": (10,), "c": (5,)}),
         (LeakyElman(2, 5), {"U": (2, 5), "W": (5, 5), "b": (5,), "r": (5,)}),
     ],
-    ids=["elman", "lstm", "gru", "peephole_lstm", "original_gru", "coupled_lstm", "mgu", "leaky_elman"],
+    ids=["elman", "lstm", "gru", "peephole_lstm", "original_gru", "coupled_lstm", "mgu", "tied_gru", "leaky_elman"],
 )
 def test_parameters_start_uniform_within_one_over_root_hidden(cell: Any, shapes: Any, key: jax.Array) -> None:
     params = cell.init(key)

@@ -9,7 +9,7 @@ import optax
 import pytest
 from flax import linen, nnx
 
-from jaxrnn import GRU, LSTM, ConvLSTM, Elman, Stack
+from jaxrnn import GRU, LSTM, MGU, ConvLSTM, Elman, Stack, TiedGRU
 from jaxrnn.interop import linen as ours_linen
 from jaxrnn.interop import nnx as ours_nnx
 from jaxrnn.interop.flax import from_flax, to_flax
@@ -36,6 +36,11 @@ def _linen_rnn(kind: Any, dtype: Any, **options: Any) -> Any:
     return linen.RNN(kind(H, param_dtype=dtype, bias_init=_bias), **options)
 
 
+def _linen_mgu(dtype: Any, reset_gate: bool) -> Any:
+    biases = {"forget_bias_init": _bias, "activation_bias_init": _bias}
+    return linen.RNN(linen.MGUCell(H, param_dtype=dtype, reset_gate=reset_gate, **biases), reverse=not reset_gate)
+
+
 def _nnx_layers(dtype: Any) -> Any:
     return nnx.Sequential(
         _rnn(nnx.LSTMCell, D, dtype, reverse=True),
@@ -50,10 +55,8 @@ def _nnx_directions(dtype: Any) -> Any:
 
 
 def _linen_layers(dtype: Any) -> Any:
-    kinds = linen.LSTMCell, linen.GRUCell, linen.SimpleCell
-    return _given(
-        linen.Sequential([_linen_rnn(kind, dtype, reverse=kind is linen.SimpleCell) for kind in kinds]), dtype
-    )
+    rnns = [_linen_rnn(kind, dtype) for kind in (linen.LSTMCell, linen.GRUCell, linen.SimpleCell)]
+    return _given(linen.Sequential([*rnns, _linen_mgu(dtype, True), _linen_mgu(dtype, False)]), dtype)
 
 
 def _linen_directions(dtype: Any) -> Any:
@@ -153,11 +156,15 @@ LAYERS = (
     Elman(D, H, activation="relu"),
     Sequential([Recurrent(LSTM(D, H), reverse=True), Bidirectional(GRU(H, H), Elman(H, H), "mean"), GRU(2, 1)]),
     Bidirectional(LSTM(D, H), LSTM(D, H)),
+    Sequential([TiedGRU(D, H), TiedGRU(H, 1, reset=False)]),
 )
 
 
-@pytest.mark.parametrize("api", [nnx, linen], ids=["nnx", "linen"])
-@pytest.mark.parametrize("layer", LAYERS, ids=["cell", "sequential", "bidirectional"])
+@pytest.mark.parametrize(
+    ("layer", "api"),
+    [*((layer, api) for layer in LAYERS[:3] for api in (nnx, linen)), (LAYERS[3], linen)],
+    ids=[*(f"{name}-{api}" for name in ("cell", "sequential", "bidirectional") for api in ("nnx", "linen")), "mgu"],
+)
 def test_out_and_in_again_is_the_same(layer: Any, api: Any) -> None:
     dtype = jnp.bfloat16 if isinstance(layer, Elman) else jnp.float32
     params = layer.init(jax.random.key(0), dtype)
@@ -188,6 +195,10 @@ class Own(nnx.GRUCell):
     pass
 
 
+class Backwards(nnx.RNN):
+    pass
+
+
 def _changed(name: str, gate: str, value: Any) -> Any:
     module, variables = _cell(linen)
     return module, {"params": variables["params"] | {gate: {**variables["params"].get(gate, {}), name: value}}}
@@ -195,7 +206,8 @@ def _changed(name: str, gate: str, value: Any) -> Any:
 
 NAN = np.array([0, np.nan, 0], np.float32)
 REFUSED = {
-    "kind": (lambda: _cell(linen, "MGUCell"), TypeError, "MGUCell has no counterpart here: pass SimpleCell"),
+    "kind": (lambda: (linen.ConvLSTMCell(H, (3,)), {"params": {}}), TypeError, "ConvLSTMCell has no counterpart here"),
+    "subclass of layers": (lambda: Backwards(_cell()), TypeError, "Backwards has no counterpart here"),
     "subclass": (lambda: nnx.RNN(Own(D, H, rngs=nnx.Rngs(0))), TypeError, "Own has no counterpart"),
     "gate_fn": (lambda: _cell(gate_fn=jnp.tanh), ValueError, "GRUCell: gate_fn must be sigmoid"),
     "activation_fn": (lambda: nnx.RNN(_cell(activation_fn=jnp.sin)), ValueError, "cell/GRUCell: activation_fn must be"),
@@ -237,6 +249,12 @@ def test_what_flax_cannot_hold_is_named() -> None:
     inner = Bidirectional(Sequential([GRU(D, H)]), GRU(D, H))
     with pytest.raises(TypeError, match=r"each direction of Bidirectional must be Recurrent"):
         to_flax(inner, inner.init(jax.random.key(0)), linen)
+    for cell, message in (
+        (TiedGRU(D, H), r"TiedGRU is linen's MGUCell, which nnx does not have: pass api=flax.linen"),
+        (MGU(D, H), r"MGU has no counterpart in Flax: pass .* TiedGRU \(the MGUCell of Flax\)"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            to_flax(cell, cell.init(jax.random.key(0)))
 
 
 class Model(nnx.Module):

@@ -26,6 +26,7 @@ from jaxrnn.cells.reservoir import Reservoir, ReservoirParams, ReservoirState, r
 from jaxrnn.cells.slstm import SLSTM, SLSTMParams, SLSTMState
 from jaxrnn.cells.stack import Stack
 from jaxrnn.cells.state_noise import StateNoise
+from jaxrnn.cells.tied_gru import TiedGRU, TiedGRUParams
 from jaxrnn.cells.variational_dropout import VariationalDropout, VariationalDropoutParams, sequence_dropout
 from jaxrnn.cells.zoneout import Zoneout
 
@@ -95,6 +96,8 @@ __all__ = [
     "StateNoise",
     "Supervised",
     "SupervisedState",
+    "TiedGRU",
+    "TiedGRUParams",
     "Transition",
     "VariationalDropout",
     "VariationalDropoutParams",

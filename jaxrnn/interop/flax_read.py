@@ -1,0 +1,83 @@
+"""Modules of Flax as layers of this library."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from flax import linen, nnx
+
+from jaxrnn.cells.base import Cell, Params
+from jaxrnn.interop import flax_cells
+from jaxrnn.layers import Bidirectional, BidirectionalParams, Recurrent, Sequential
+from jaxrnn.layers.bidirectional import MERGES
+
+_RNNS = linen.RNN, nnx.RNN
+
+
+class Part(NamedTuple):
+    """A part of what is read, before any array is."""
+
+    layer: Any
+    shapes: dict[str, tuple[int, ...]]  # of the arrays that it needs
+    pack: Callable[[flax_cells.Arrays], Params]
+    flips: bool = False  # whether Flax gives its outputs in reverse order
+
+
+def read(where: str, module: Any, given: Mapping[str, Any], path: str, flipped: bool) -> Part:
+    """The part whose arrays are at `path`; `flipped`: its inputs come in reverse order."""
+    if flax_cells.known(module):
+        return Part(*flax_cells.read(where, module, given, path))
+    if type(module) in _RNNS:  # not those of a subclass, which may do anything
+        cell = read(where, module.cell, given, f"{path}{_scope(module.cell, 'cell')}/", False)
+        if not isinstance(cell.layer, Cell):
+            raise TypeError(f"{where}: {path or 'RNN'} must hold a cell, got {type(module.cell).__name__}")
+        reverse = bool(module.reverse) != flipped
+        flips = flipped != (bool(module.reverse) and not module.keep_order)
+        return cell._replace(layer=Recurrent(cell.layer, reverse=reverse), flips=flips)
+    if type(module) in (linen.Bidirectional, nnx.Bidirectional):
+        return _bidirectional(where, module, given, path, flipped)
+    if type(module) in (linen.Sequential, nnx.Sequential):
+        return _sequential(where, module, given, path)
+    raise TypeError(
+        f"{where}: {path + ': ' if path else ''}{type(module).__name__} has no counterpart here: pass SimpleCell, "
+        "LSTMCell, OptimizedLSTMCell, GRUCell, MGUCell, or RNN, Bidirectional and Sequential of these"
+    )
+
+
+def _scope(module: Any, attribute: str) -> str:
+    """Where the parameters of a submodule are."""
+    return (module.name if isinstance(module, linen.Module) else None) or attribute
+
+
+def _bidirectional(where: str, module: Any, given: Mapping[str, Any], path: str, flipped: bool) -> Part:
+    if flipped:
+        raise ValueError(f"{where}: {path}Bidirectional reads a sequence in reverse order: pass keep_order=True below")
+    parts = []
+    for side in ("forward_rnn", "backward_rnn"):
+        rnn = getattr(module, side)
+        if type(rnn) not in _RNNS:
+            raise TypeError(f"{where}: {path}{side} must be an RNN, got {type(rnn).__name__}")
+        part = read(where, rnn, given, f"{path}{_scope(rnn, side)}/", False)
+        parts.append(part._replace(layer=Recurrent(part.layer.cell)))  # the direction is Bidirectional's, also in Flax
+    forward, backward = parts
+    default = type(module).merge_fn
+    named = [name for name, f in MERGES.items() if f is module.merge_fn]
+    merge = "concatenate" if module.merge_fn is default else named[0] if named else module.merge_fn
+    return Part(
+        Bidirectional(forward.layer, backward.layer, merge),
+        forward.shapes | backward.shapes,
+        lambda found: BidirectionalParams(forward.pack(found), backward.pack(found)),
+    )
+
+
+def _sequential(where: str, module: Any, given: Mapping[str, Any], path: str) -> Part:
+    parts, flipped = [], False
+    for number, layer in enumerate(module.layers):
+        if flax_cells.known(layer) or isinstance(layer, linen.Sequential | nnx.Sequential):
+            raise TypeError(f"{where}: {path}layers {number} must be an RNN or a Bidirectional of such, got {layer!r}")
+        here = f"layers/{number}" if isinstance(layer, nnx.Module) else _scope(layer, f"layers_{number}")
+        parts.append(read(where, layer, given, f"{path}{here}/", flipped))
+        flipped = parts[-1].flips
+    shapes = {name: shape for part in parts for name, shape in part.shapes.items()}
+    return Part(
+        Sequential([part.layer for part in parts]), shapes, lambda found: tuple(part.pack(found) for part in parts)
+    )
