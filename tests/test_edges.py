@@ -9,7 +9,24 @@ import numpy as np
 import optax
 import pytest
 
-from jaxrnn import BPTT, GRU, LSTM, Autodiff, Gated, Readout, Scan, Stack, Supervised, transition, unfold
+from jaxrnn import (
+    BPTT,
+    GRU,
+    LSTM,
+    Autodiff,
+    Elman,
+    Gated,
+    Readout,
+    Scan,
+    Stack,
+    StateNoise,
+    Supervised,
+    Zoneout,
+    perturbed,
+    transition,
+    unfold,
+)
+from tests import grid
 
 CELL = GRU(2, 3)
 PARAMS = CELL.init(jax.random.key(0))
@@ -43,6 +60,29 @@ def test_gradients_of_what_functions_close_over(adjoint: BPTT) -> None:
     V = jax.random.normal(jax.random.key(2), (2, 3))
     found, expected = (jax.jit(jax.grad(loss), static_argnums=2)(V, jnp.array(3), a) for a in (adjoint, Autodiff()))
     assert_close(found, expected)
+
+
+def test_gradients_of_what_a_cell_within_a_cell_closes_over() -> None:
+    """A perturbed function in training and in evaluation, and an activation, which is a choice of a gated cell."""
+    masks = jax.random.bernoulli(jax.random.key(3), 0.5, (7, 2, 3))
+
+    def loss(V: jax.Array, gain: Any, adjoint: Any) -> jax.Array:
+        bare = transition(lambda W, s, x: jnp.tanh(gain * (s @ W) + x @ V))
+        zoned, noisy = perturbed(bare, Zoneout(0.3)), perturbed(Stack([bare]), StateNoise(0.1))
+        start, W = jnp.zeros((2, 3)), jnp.eye(3)
+        runs = [unfold(zoned, W, (XS, drawn), state=start, adjoint=adjoint) for drawn in (masks, None)]
+        runs.append(unfold(noisy, (W,), (XS, None), state=(start,), adjoint=adjoint))
+        elman = Elman(2, 3, activation=lambda z: jnp.tanh(gain * z))
+        params = elman.init(jax.random.key(0))._replace(U=V)
+        runs.append(unfold(perturbed(elman, Zoneout(0.3)), params, (XS, None), adjoint=adjoint))
+        return sum(((k + 1) * (run.outputs**2).sum() for k, run in enumerate(runs)), jnp.float32(0))
+
+    @grid.quick
+    def program(V: jax.Array, gain: Any) -> Any:
+        return [jax.grad(loss, (0, 1))(V, gain, adjoint) for adjoint in (Autodiff(), BPTT(), BPTT(3))]
+
+    expected, *found = program(jax.random.normal(jax.random.key(2), (2, 3)), 0.7)
+    assert_close(found, [expected, expected])
 
 
 def test_outputs_that_read_no_state() -> None:

@@ -31,7 +31,6 @@ ORDER = {
     "activate": ["params", "state", "u", "a"],
     "weights": ["params"],
     "gate": ["params", "state", "z"],
-    "closed": ["params", "state", "x"],
     "coefficients": ["params", "xs"],
     "inner_params": ["params"],
     "inner_state": ["state"],

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import core
 from jax.typing import DTypeLike
 
 from jaxrnn.cells import checks
@@ -232,10 +233,16 @@ class Transition(Cell):
     def output(self, params: Params, state: State) -> Outputs:
         return state if self.read is None else self.read(params, state)
 
-    def closed(self, params: Params, state: State, x: Inputs) -> tuple["Transition", Params]:
-        """The same recurrence, with the arrays that f closes over, which may have gradients, among its parameters."""
-        converted, captured = close(self.function, params, state, x)
-        return Transition(lambda p, s, x: converted(p[1], p[0], s, x), self.read, None, None), (params, captured)
+
+def closed(cell: Cell, params: Params, state: State, x: Inputs) -> tuple[Cell, Params]:
+    """The same recurrence, with the arrays that a cell's functions close over, and that may have gradients, in params.
+
+    A cell that closes over none is itself; another becomes a `Transition` of its step, which has no traits.
+    """
+    converted, captured = close(cell.step, params, state, x)
+    if not any(isinstance(array, core.Tracer) for array in captured):  # nothing is differentiated, or mapped over
+        return cell, params
+    return Transition(lambda p, s, x: converted(p[1], p[0], s, x), None, None, None), (params, captured)
 
 
 def transition(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 
@@ -19,4 +20,4 @@ def close(function: Callable[..., Any], *examples: Any) -> tuple[Callable[..., A
         leaves = jaxpr_as_fun(ClosedJaxpr(jaxpr.jaxpr, captured))(*jax.tree.leaves(args))
         return jax.tree.unflatten(structure, leaves)
 
-    return converted, list(jaxpr.consts)
+    return converted, list(map(jnp.asarray, jaxpr.consts))  # some are numbers

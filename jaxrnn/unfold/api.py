@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn.cells.base import Cell, Inputs, Outputs, Params, State, Transition, Wrapped
+from jaxrnn.cells.base import Cell, Inputs, Outputs, Params, State, Wrapped, closed
 from jaxrnn.cells.closure import close
 from jaxrnn.cells.stack import Stack
 from jaxrnn.unfold import sharding, validate
@@ -197,8 +197,8 @@ class _Run(NamedTuple):
             return self._stack(cell, params, state, xs, select, read, read_params)
         if self.steps:
             x = jax.tree.map(lambda a: a[0], xs)
-            if isinstance(cell, Transition):
-                cell, params = cell.closed(params, state, select(x))
+            if _holds_functions(cell):
+                cell, params = closed(cell, params, state, select(x))
             if read is not None:
                 read, read_params = _closed(read, read_params, state, x)
         problem = Problem(cell, select, read, self.steps, self.reverse)
