@@ -100,7 +100,8 @@ def test_inputs_lose_the_same_entries_in_every_step(key: jax.Array) -> None:
         np.testing.assert_array_equal(dropped, np.broadcast_to(dropped[:1], dropped.shape))
         assert set(np.unique(dropped)) == {np.float32(0), np.float32(1 / 0.75)}
         np.testing.assert_allclose(dropped.mean(), 1, atol=0.1)
-    np.testing.assert_array_equal(sequence_dropout(key, jnp.ones((3, 2)), 0.0), np.ones((3, 2)))
+    for rate in (0.0, 0):
+        np.testing.assert_array_equal(sequence_dropout(key, jnp.ones((3, 2)), rate), np.ones((3, 2)))
 
 
 def test_weights_are_dropped_and_scaled(key: jax.Array) -> None:

@@ -5,7 +5,7 @@ from typing import TypeVar
 import jax
 
 from jaxrnn.cells import checks
-from jaxrnn.cells.masks import drop
+from jaxrnn.cells.masks import drop, keep
 
 Weighted = TypeVar("Weighted")
 
@@ -35,4 +35,4 @@ def weight_dropout(key: jax.Array, params: Weighted, rate: float) -> Weighted:
     """
     checks.number("weight_dropout", "rate", rate, least=0, below=1)
     W = checks.recurrent_matrix("weight_dropout", params)
-    return params._replace(W=drop(W, jax.random.bernoulli(key, 1 - rate, W.shape), rate))  # pyright: ignore[reportAttributeAccessIssue]
+    return params._replace(W=drop(W, keep(key, W.shape, rate), rate))  # pyright: ignore[reportAttributeAccessIssue]

@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 
 from jaxrnn.cells import checks
 from jaxrnn.cells.base import Gated, Inputs, Outputs, Params, State
-from jaxrnn.cells.masks import drop
+from jaxrnn.cells.masks import drop, keep
 from jaxrnn.cells.mgu import MGU
 from jaxrnn.cells.original_gru import OriginalGRU
 
@@ -66,7 +66,7 @@ class VariationalDropout(Gated):
     ) -> jax.Array:
         """A mask `(*batch, hidden)` in which each entry is kept with the probability 1 - rate."""
         h = jax.eval_shape(lambda p: self.inner.hidden(p, self.inner.initial_state(p, batch_shape)), params.cell)
-        return jax.random.bernoulli(key, 1 - self.rate, h.shape)
+        return keep(key, h.shape, self.rate)
 
     def initial_state(self, params: VariationalDropoutParams, batch_shape: tuple[int, ...] = ()) -> State:
         return self.inner.initial_state(params.cell, batch_shape)
@@ -147,4 +147,4 @@ def sequence_dropout(key: jax.Array, xs: jax.Array, rate: float, *, time_axis: i
         raise TypeError(f"sequence_dropout: xs must be of a floating type, got {xs.dtype}")
     shape = list(xs.shape)
     shape[time_axis] = 1
-    return drop(xs, jax.random.bernoulli(key, 1 - rate, tuple(shape)), rate)
+    return drop(xs, keep(key, tuple(shape), rate), rate)

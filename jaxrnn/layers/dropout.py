@@ -8,7 +8,7 @@ from jax.typing import DTypeLike
 
 from jaxrnn.cells import checks
 from jaxrnn.cells.base import Inputs
-from jaxrnn.cells.masks import drop
+from jaxrnn.cells.masks import drop, keep
 from jaxrnn.layers.base import Layer, Pass, one_array
 from jaxrnn.unfold import Unfolding
 
@@ -57,4 +57,4 @@ class Dropout(Layer):
 
 def dropout(key: jax.Array, x: jax.Array, rate: float) -> jax.Array:
     """Each entry is zero with probability `rate`, and else divided by 1 - rate: the mean is preserved."""
-    return drop(x, jax.random.bernoulli(key, 1 - rate, x.shape), rate)
+    return drop(x, keep(key, x.shape, rate), rate)
