@@ -37,7 +37,7 @@ def _linen_rnn(kind: Any, dtype: Any, **options: Any) -> Any:
 
 
 def _linen_mgu(dtype: Any, reset_gate: bool) -> Any:
-    biases = {"forget_bias_init": _bias, "activation_bias_init": _bias}
+    biases: Any = {"forget_bias_init": _bias, "activation_bias_init": _bias}
     return linen.RNN(linen.MGUCell(H, param_dtype=dtype, reset_gate=reset_gate, **biases), reverse=not reset_gate)
 
 

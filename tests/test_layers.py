@@ -34,6 +34,7 @@ from jaxrnn import (
     VariationalDropoutParams,
     Zoneout,
     perturbed,
+    transition,
 )
 from tests import grid, oracles
 
@@ -387,6 +388,31 @@ def test_a_regularised_recurrence_is_the_cell_without_a_key_and_keeps_its_parame
         for key in (jax.random.key(1), None):
             assert jax.eval_shape(lambda layer=layer, key=key, noting=noting: once(layer, key, noting)) == plain
         assert [cell for cell, *_ in noting.seen[0]] == [trained, evaluated]
+
+
+def test_a_function_is_perturbed_from_the_state_that_it_is_given() -> None:
+    """Rates for a state that is a dict; what is drawn has the shapes of the state, though the cell knows no s(0)."""
+    bare = transition(lambda W, s, x: {"n": s["n"] + 1, "h": jnp.tanh(s["h"] @ W + x)}, output=lambda W, s: s["h"])
+    layer, same = (Recurrent(bare, perturbation=Zoneout({"n": 0, "h": 0.4})) for _ in range(2))
+    assert layer == same
+    assert hash(layer) == hash(same)
+    assert layer != Recurrent(bare, perturbation=Zoneout({"n": 0, "h": 0.5}))
+    assert hash(StateNoise({"h": 0.1})) == hash(StateNoise({"h": 0.1}))
+    start = {"n": jnp.zeros(B, int), "h": jnp.ones((B, D))}
+    W, xs, key = jnp.eye(D), jax.random.normal(jax.random.key(0), (T, B, D)), jax.random.key(1)
+    run = grid.quick(lambda W: layer.apply(W, xs, state=start, key=key))(W)
+    cell = perturbed(bare, layer.perturbation)  # pyright: ignore[reportArgumentType]
+    drawn = cell.draw(jax.random.split(key, 4)[3], W, T, (B,), start)
+    assert drawn["h"].any()
+    assert not drawn["n"].any()
+    state = start
+    for t in range(T):
+        new = np.tanh(np.asarray(state["h"] @ W + xs[t]))
+        state = {"n": state["n"] + 1, "h": np.where(drawn["h"][t], state["h"], new)}
+        np.testing.assert_allclose(run.outputs[t], state["h"], 1e-5, 1e-6)
+    grid.close(run.final, state, 1e-5, 1e-6)
+    with pytest.raises(ValueError, match=r"does not know s\(0\): pass state="):
+        layer.apply(W, xs, key=key)
 
 
 CELL, XS = GRU(2, 3), np.ones((7, 4, 2), np.float32)

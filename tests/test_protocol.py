@@ -36,7 +36,7 @@ ORDER = {
     "inner_state": ["state"],
     "inner_input": ["x"],
     "extend": ["state", "x"],
-    "draw": ["key", "params", "steps", "batch_shape"],
+    "draw": ["key", "params", "steps", "batch_shape", "state"],
     "draw_mask": ["key", "params", "batch_shape"],
 }
 

@@ -56,9 +56,11 @@ class Perturbed(Cell):
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> Params:
         return self.inner.init(key, dtype)
 
-    def draw(self, key: jax.Array, params: Params, steps: int, batch_shape: tuple[int, ...] = ()) -> Any:
-        """d(t) for training, leaves `(steps, *batch, ...)`."""
-        return _draw(self, key, params, steps, batch_shape)
+    def draw(
+        self, key: jax.Array, params: Params, steps: int, batch_shape: tuple[int, ...] = (), state: State = None
+    ) -> Any:
+        """d(t) for training, leaves `(steps, *batch, ...)`; of a state that is given, the shapes are read."""
+        return _draw(self, key, params, steps, batch_shape, state)
 
     def initial_state(self, params: Params, batch_shape: tuple[int, ...] = ()) -> State:
         return self.inner.initial_state(params, batch_shape)
@@ -102,9 +104,11 @@ class PerturbedGated(Gated):
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> Params:
         return self.inner.init(key, dtype)
 
-    def draw(self, key: jax.Array, params: Params, steps: int, batch_shape: tuple[int, ...] = ()) -> Any:
-        """d(t) for training, leaves `(steps, *batch, ...)`."""
-        return _draw(self, key, params, steps, batch_shape)
+    def draw(
+        self, key: jax.Array, params: Params, steps: int, batch_shape: tuple[int, ...] = (), state: State = None
+    ) -> Any:
+        """d(t) for training, leaves `(steps, *batch, ...)`; of a state that is given, the shapes are read."""
+        return _draw(self, key, params, steps, batch_shape, state)
 
     def initial_state(self, params: Params, batch_shape: tuple[int, ...] = ()) -> State:
         return self.inner.initial_state(params, batch_shape)
@@ -187,6 +191,11 @@ def like_state(owner: object, name: str, value: Any, state: State) -> Any:
     return value
 
 
+def hash_of(tree: Any) -> int:
+    """A hash of a tree of numbers, such as a dict, which has none of its own."""
+    return hash((tuple(jax.tree.leaves(tree)), jax.tree.structure(tree)))
+
+
 def _check(cell: Any, perturbation: Any) -> None:
     if not isinstance(perturbation, Perturbation):
         raise TypeError(
@@ -204,8 +213,14 @@ def _pair(cell: Any, x: Any) -> tuple[Inputs, Any]:
 
 
 def _draw(
-    cell: Perturbed | PerturbedGated, key: jax.Array, params: Params, steps: int, batch_shape: tuple[int, ...]
+    cell: Perturbed | PerturbedGated,
+    key: jax.Array,
+    params: Params,
+    steps: int,
+    batch_shape: tuple[int, ...],
+    state: State,
 ) -> Any:
-    state = jax.eval_shape(lambda p: cell.inner.initial_state(p, batch_shape), params)
-    shapes = jax.tree.map(lambda s: jax.ShapeDtypeStruct((steps, *s.shape), s.dtype), state)
+    if state is None:
+        state = jax.eval_shape(lambda p: cell.inner.initial_state(p, batch_shape), params)
+    shapes = jax.tree.map(lambda s: jax.ShapeDtypeStruct((steps, *jnp.shape(s)), jnp.result_type(s)), state)
     return cell.perturbation.draw(key, shapes)

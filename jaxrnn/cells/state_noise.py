@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jaxrnn.cells import checks
 from jaxrnn.cells.base import State
-from jaxrnn.cells.perturbation import Perturbation, apply_to_floats, check_drawn, like_state
+from jaxrnn.cells.perturbation import Perturbation, apply_to_floats, check_drawn, hash_of, like_state
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,9 @@ class StateNoise(Perturbation):
     def __post_init__(self):
         for value in jax.tree.leaves(self.scale):
             checks.number(self, "scale", value, least=0)
+
+    def __hash__(self) -> int:
+        return hash_of(self.scale)
 
     def draw(self, key: jax.Array, shapes: State) -> Any:
         scales = jax.tree.leaves(like_state(self, "scale", self.scale, shapes))

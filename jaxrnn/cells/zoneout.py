@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jaxrnn.cells import checks
 from jaxrnn.cells.base import State
-from jaxrnn.cells.perturbation import Perturbation, apply_to_floats, check_drawn, like_state
+from jaxrnn.cells.perturbation import Perturbation, apply_to_floats, check_drawn, hash_of, like_state
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Zoneout(Perturbation):
     Shapes: the masks are booleans, a tree like the state. Integers in a state are never kept.
 
     Args:
-        rate: from 0 to below 1: one number, or a tree of numbers like the state, such as `LSTMState(h=0.05, c=0.5)`.
+        rate: from 0 to below 1: one number, or a tree of numbers like the state, such as `LSTMState(h=0.05, c=0.5)`,
+            or a dict for a state that is one.
 
     Raises:
         ValueError: a rate out of range; rates that are no tree like the state.
@@ -39,11 +40,14 @@ class Zoneout(Perturbation):
         for value in jax.tree.leaves(self.rate):
             checks.number(self, "rate", value, least=0, below=1)
 
+    def __hash__(self) -> int:
+        return hash_of(self.rate)
+
     def draw(self, key: jax.Array, shapes: State) -> Any:
         rates = jax.tree.leaves(like_state(self, "rate", self.rate, shapes))
         leaves, structure = jax.tree.flatten(shapes)
         keys = jax.random.split(key, len(leaves))
-        masks = [jax.random.bernoulli(k, r, s.shape) for k, r, s in zip(keys, rates, leaves, strict=True)]
+        masks = [jax.random.bernoulli(k, float(r), s.shape) for k, r, s in zip(keys, rates, leaves, strict=True)]
         return jax.tree.unflatten(structure, masks)
 
     def apply(self, before: State, new: State, drawn: Any) -> State:

@@ -98,7 +98,7 @@ class Recurrent(Layer):
         resets = over.resets
         if resets is not None and reverse:  # from the end, a segment begins with the step before the next one
             resets = jnp.concatenate([resets[1:], jnp.zeros_like(resets[:1])])
-        cell, params, xs = self._regularised(params, xs, key, over)
+        cell, params, xs = self._regularised(params, state, xs, key, over)
         return unfold(
             cell,
             params,
@@ -112,7 +112,7 @@ class Recurrent(Layer):
         )
 
     def _regularised(
-        self, params: Params, xs: Inputs, key: jax.Array | None, over: Pass
+        self, params: Params, state: State, xs: Inputs, key: jax.Array | None, over: Pass
     ) -> tuple[Cell, Params, Inputs]:
         """The cell that is run, its parameters and its inputs."""
         cell = self.cell
@@ -136,7 +136,7 @@ class Recurrent(Layer):
             params = params._replace(mask=cell.draw_mask(key_h, params, batch))
         if self.perturbation is not None:
             cell = perturbed(cell, self.perturbation)
-            xs = xs, cell.draw(key_d, params, steps, batch)
+            xs = xs, cell.draw(key_d, params, steps, batch, state)
         return cell, params, xs
 
 
