@@ -98,7 +98,18 @@ from jaxrnn.layers import (
     Residual,
     Sequential,
 )
-from jaxrnn.unfold import BPTT, Associative, Autodiff, Scan, TruncatedBPTT, Unfolding, states, unfold
+from jaxrnn.unfold import (
+    BPTT,
+    Associative,
+    Autodiff,
+    Certificate,
+    Scan,
+    Shooting,
+    TruncatedBPTT,
+    Unfolding,
+    states,
+    unfold,
+)
 
 if TYPE_CHECKING:
     from jaxrnn import data, decoding, interop, layers, losses, models, plotting, training
@@ -120,6 +131,7 @@ __all__ = [
     "BidirectionalParams",
     "BidirectionalState",
     "Cell",
+    "Certificate",
     "ConvLSTM",
     "ConvLSTMParams",
     "ConvLSTMState",
@@ -182,6 +194,7 @@ __all__ = [
     "SLSTMState",
     "Scan",
     "Sequential",
+    "Shooting",
     "Spatial",
     "Stack",
     "StateNoise",

@@ -19,6 +19,7 @@ from jaxrnn import (
     LeakyElman,
     Readout,
     Scan,
+    Shooting,
     Stack,
     TruncatedBPTT,
     transition,
@@ -155,9 +156,12 @@ def test_forward_mode_names_autodiff(adjoint: Any, way: Callable[..., Any]) -> N
         way(lambda xs: unfold(cell, params, xs, emit=None, adjoint=adjoint).final.h.sum(), jnp.asarray(XS[:, 0]))
 
 
+def test_a_method_is_an_instance() -> None:
+    for wrong in (BPTT(), "associative", Scan):
+        with pytest.raises(TypeError, match=re.escape("method=Scan()")):
+            unfold(CELL, PARAMS, XS, method=wrong)
+
+
 def test_autodiff_wants_scan() -> None:
-    not_a_method = BPTT()  # it can run, but not be differentiated as a scan
-    with pytest.raises(TypeError, match="Autodiff does not differentiate"):
-        unfold(CELL, PARAMS, XS, method=not_a_method, adjoint=Autodiff())
-    with pytest.raises(TypeError, match=re.escape("method=Scan()")):
-        unfold(CELL, PARAMS, XS, method="associative")
+    with pytest.raises(TypeError, match=r"Autodiff.*Shooting.*pass adjoint=BPTT\(\), or method=Scan"):
+        unfold(CELL, PARAMS, XS, method=Shooting(), adjoint=Autodiff())

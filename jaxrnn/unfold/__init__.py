@@ -5,6 +5,19 @@ from jaxrnn.unfold.adjoints.bptt import BPTT
 from jaxrnn.unfold.adjoints.truncated import TruncatedBPTT
 from jaxrnn.unfold.api import Unfolding, states, unfold
 from jaxrnn.unfold.associative import Associative
+from jaxrnn.unfold.method import Certificate
 from jaxrnn.unfold.scan import Scan
+from jaxrnn.unfold.shooting import Shooting
 
-__all__ = ["BPTT", "Associative", "Autodiff", "Scan", "TruncatedBPTT", "Unfolding", "states", "unfold"]
+__all__ = [
+    "BPTT",
+    "Associative",
+    "Autodiff",
+    "Certificate",
+    "Scan",
+    "Shooting",
+    "TruncatedBPTT",
+    "Unfolding",
+    "states",
+    "unfold",
+]

@@ -5,14 +5,14 @@ from typing import Any
 
 import jax
 
-from jaxrnn.cells.base import Inputs, Linear, State
+from jaxrnn.cells.base import Cell, Inputs, Linear, State
 from jaxrnn.unfold import recurrence, sizes
-from jaxrnn.unfold.forward import by_blocks
-from jaxrnn.unfold.problem import Flags, Keep, Operands, Problem, Trajectory
+from jaxrnn.unfold.method import Method, Solved, Step
+from jaxrnn.unfold.problem import Flags, Operands, Problem
 
 
 @dataclass(frozen=True)
-class Associative:
+class Associative(Method):
     """Many steps of a `Linear` cell at once: s(t) = a(t) ⊙ s(t-1) + b(t) is a composition of affine maps.
 
     Composition is associative, so that the maps of all steps are composed in parallel: O(log τ) time where there are
@@ -30,28 +30,40 @@ class Associative:
     neural nets over sequence length* (2018).
     """
 
-    def run(self, problem: Problem, operands: Operands, keep: Keep | None = None) -> Trajectory:
-        """Values alone, and what is to be kept of them for the way back."""
-        return by_blocks(self.states, problem, operands, keep, sizes.prefix_block(problem, operands))
+    @property
+    def certifies(self) -> bool:
+        """Exact up to rounding by itself."""
+        return False
+
+    def at_once(self, problem: Problem, operands: Operands) -> int | None:
+        """Long windows, for they are what is parallel."""
+        return sizes.prefix_block(problem, operands)
 
     def states(
         self, problem: Problem, operands: Operands, state: State, xs: Inputs, flags: Flags, products: bool = False
-    ) -> tuple[State, State, Any]:
-        """The last and all of the states of a block that starts from `state`.
+    ) -> Solved:
+        """The states of a window that starts from `state`.
 
         Differentiable by JAX.
         """
         if not isinstance(problem.cell, Linear):
-            raise TypeError(
-                f"Associative runs cells that are Linear (s(t) = a(t) s(t-1) + b(t)), got {problem.cell}: pass "
-                "method=Scan()"
-            )
+            raise _not_linear(problem.cell)
         a, b = problem.cell.coefficients(operands.params, problem.select(xs))
         a, b = recurrence.special_steps(a, b, operands.state, flags)
         states = self.solve(a, b, state, problem.reverse)
         last = jax.tree.map(lambda s: s[0 if problem.reverse else -1], states) if problem.steps else state
-        return last, states, None
+        return Solved(last, states, None, None)
 
-    def solve(self, a: State, b: State, first: State, backward: bool) -> State:
+    def recur(self, step: Step, first: Any, items: Any, backward: bool, valid: jax.Array | None = None) -> Solved:
+        """Only what is known to be linear can be composed."""
+        raise _not_linear(step)
+
+    def solve(self, a: Any, b: Any, first: Any, backward: bool) -> Any:
         """All states of s(t) = a(t) s(t-1) + b(t), or of the recurrence backward in time."""
         return recurrence.parallel(a, b, first, backward)
+
+
+def _not_linear(cell: Cell | Step) -> TypeError:
+    return TypeError(
+        f"Associative runs cells that are Linear (s(t) = a(t) s(t-1) + b(t)), got {cell}: pass method=Scan()"
+    )

@@ -1,42 +1,23 @@
-"""The forward pass of a method: block after block, with what is to be kept of it."""
+"""The forward pass of a method: window after window, with what is to be kept of it."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 
-from jaxrnn.cells.base import Inputs, State
 from jaxrnn.unfold import sizes
-from jaxrnn.unfold.problem import (
-    Flags,
-    Keep,
-    Kept,
-    Operands,
-    Problem,
-    Trajectory,
-    empty,
-    over_blocks,
-    put_block,
-)
+from jaxrnn.unfold.certificate import nothing_found
+from jaxrnn.unfold.method import Method
+from jaxrnn.unfold.problem import Keep, Kept, Operands, Problem, Trajectory, empty, over_blocks, put_block
 
 
-class States(Protocol):
-    """How a method finds the last and all of the states of a block, and its recurrent products if asked for."""
-
-    def __call__(
-        self, problem: Problem, operands: Operands, state: State, xs: Inputs, flags: Flags, products: bool = False
-    ) -> tuple[State, State, Any]: ...
-
-
-def by_blocks(
-    states: States, problem: Problem, operands: Operands, keep: Keep | None, longest: int | None
-) -> Trajectory:
-    """Values, and what is to be kept of them, by blocks of at most `longest` steps (None: no limit of the method's)."""
+def forward(method: Method, problem: Problem, operands: Operands, keep: Keep | None = None) -> Trajectory:
+    """Values, and what is to be kept of them for the way back."""
     state, products, outputs = problem.step_shapes(operands)
     starts = keep is not None and keep.every > 1  # only the state that each block starts from is kept
     if keep is not None and starts:
         block = keep.every
     else:
-        limits = problem.steps, longest, sizes.emit_block(problem, operands)
+        limits = problem.steps, method.at_once(problem, operands), sizes.emit_block(problem, operands)
         block = min(limit for limit in limits if limit is not None)
     block = max(1, min(block, problem.steps))
     kept = None
@@ -45,17 +26,20 @@ def by_blocks(
         kept = Kept(empty(state, rows), empty(products, problem.steps) if keep.products else None)
 
     def body(carry: Any, number: Any, start: Any, size: int) -> Any:
-        state, outputs, kept = carry
+        state, outputs, kept, info = carry
         flags = problem.flags(operands, start, size)
         xs = problem.inputs(operands, start, size, flags.valid)
         first = jax.tree.map(lambda s: s[None], state)
-        state, all_states, products = states(problem, operands, state, xs, flags, keep is not None and keep.products)
-        outputs = put_block(outputs, problem.emit(operands.emit_params, all_states, xs, flags), start)
+        found = method.states(problem, operands, state, xs, flags, keep is not None and keep.products)
+        outputs = put_block(outputs, problem.emit(operands.emit_params, found.states, xs, flags), start)
         if kept is not None:
-            kept_states = put_block(kept.states, *((first, number) if starts else (all_states, start)))
-            kept = Kept(kept_states, put_block(kept.products, products, start))
-        return state, outputs, kept
+            kept_states = put_block(kept.states, *((first, number) if starts else (found.states, start)))
+            kept = Kept(kept_states, put_block(kept.products, found.extras, start))
+        if info is not None and found.certificate is not None:
+            info = info.then(found.certificate)
+        return found.last, outputs, kept, info
 
-    carry = operands.state, empty(outputs, problem.steps), kept
-    final, outputs, kept = over_blocks(body, carry, steps=problem.steps, block=block, backward=problem.reverse)
-    return Trajectory(outputs, final, kept, None)
+    info = nothing_found(operands.state) if method.certifies else None
+    carry = operands.state, empty(outputs, problem.steps), kept, info
+    final, outputs, kept, info = over_blocks(body, carry, steps=problem.steps, block=block, backward=problem.reverse)
+    return Trajectory(outputs, final, kept, info)

@@ -15,6 +15,9 @@ CACHE = 1 << 19  # bytes of a block's working set on a CPU: half of a core's sec
 LAUNCHES = 1 << 26  # the same on an accelerator, where small blocks are many launches; a guess, not measured
 PREFIX = 1 << 22  # bytes of states that a prefix scan finds at once
 PREFIX_STEP = 1 << 16  # bytes that one of its steps makes on a CPU: below, starting a kernel counts
+SHOOTING_ROWS = 16  # rows of a sweep: blocks side by side times rows of the batch
+SHOOTING_STEPS = 32  # steps of a block, at least
+SHOOTING_WINDOW = 1 << 27  # bytes of states, products and outputs that a window of a sweep holds
 KEEP_PRODUCTS = 128 << 20  # bytes of recurrent products that may be kept for every step
 KEEP_STATES = 64 << 20  # bytes of states that may be kept for every step
 KEEP_BESIDE = 3  # times what lives anyway: xs, outputs, and √τ steps that are recomputed at once
@@ -70,14 +73,16 @@ def rows(state: Any) -> int:
     return max((leaf.size // max(1, leaf.shape[-1]) for leaf in jax.tree.leaves(state) if leaf.ndim), default=1)
 
 
-def drive_a_block(operands: Operands) -> bool:
-    """Whether the drive of a block in one product beats a product in each step.
+def drive_a_block(operands: Operands, copies: int = 1) -> bool:
+    """Whether the drive of a block in one product beats a product in each step, of which `copies` are taken at once.
 
     On an accelerator every product is a launch. On a CPU a product of a step is as efficient as that of a block, and
     what it makes is still in cache when it is read, unless the matrix has to be read from beyond the cache for a row or
     two.
     """
-    return jax.default_backend() != "cpu" or (rows(operands.state) <= 2 and tree_bytes(operands.params) > CACHE)
+    return jax.default_backend() != "cpu" or (
+        copies * rows(operands.state) <= 2 and tree_bytes(operands.params) > CACHE
+    )
 
 
 def drive_block(problem: Problem, operands: Operands) -> int | None:
@@ -88,9 +93,10 @@ def drive_block(problem: Problem, operands: Operands) -> int | None:
     return max(8, working_set() // max(1, tree_bytes(drive)))
 
 
-def join_products(operands: Operands) -> bool:
+def join_products(operands: Operands, copies: int = 1) -> bool:
     """Whether one product of (x, h) beats x U and h W apart: where a step is so small that starting a kernel counts."""
-    return jax.default_backend() == "cpu" and rows(operands.state) <= 4 and tree_bytes(operands.params) <= CACHE
+    few = copies * rows(operands.state) <= 4
+    return jax.default_backend() == "cpu" and few and tree_bytes(operands.params) <= CACHE
 
 
 def fetch_ahead(cell: Cell, operands: Operands, items: Any) -> bool:
@@ -143,3 +149,14 @@ def widest(jaxpr: Any) -> int:
             if hasattr(inner, "jaxpr"):
                 largest = max(largest, widest(inner.jaxpr))
     return largest
+
+
+def shooting_blocks(state: Any, steps: int) -> int:
+    """Blocks of time that are swept side by side: about as many rows as a product needs to be efficient."""
+    return max(1, min(SHOOTING_ROWS // rows(state), steps // SHOOTING_STEPS))
+
+
+def shooting_window(problem: Problem, operands: Operands) -> int:
+    """Steps that are swept at once: what they hold is to fit in memory, and to be long beside the memory of a net."""
+    state, products, outputs = problem.step_shapes(operands)
+    return max(1024, SHOOTING_WINDOW // max(1, tree_bytes(state) + tree_bytes(products) + tree_bytes(outputs)))

@@ -1,8 +1,8 @@
 """Gradients as JAX derives them."""
 
 from dataclasses import dataclass
-from typing import Any
 
+from jaxrnn.unfold.method import Method
 from jaxrnn.unfold.problem import Operands, Problem, Trajectory
 
 
@@ -14,11 +14,14 @@ class Autodiff:
         jax.jvp(lambda xs: unfold(cell, params, xs, adjoint=Autodiff()).outputs, (xs,), (tangents,))
     """
 
-    def run(self, problem: Problem, operands: Operands, method: Any) -> Trajectory:
+    def run(self, problem: Problem, operands: Operands, method: Method) -> Trajectory:
         """Values and gradients of the method itself."""
-        if not hasattr(method, "states"):
-            raise TypeError(f"Autodiff does not differentiate method={method!r}: pass method=Scan(), or adjoint=BPTT()")
+        if method.certifies:
+            raise TypeError(
+                f"Autodiff differentiates one step after another, and method={method!r} goes on until it is exact: "
+                "pass adjoint=BPTT(), or method=Scan()"
+            )
         flags = problem.flags(operands, 0, problem.steps)
         xs = problem.inputs(operands, 0, problem.steps, flags.valid)
-        final, states, _ = method.states(problem, operands, operands.state, xs, flags)
-        return Trajectory(problem.emit(operands.emit_params, states, xs, flags), final, None, None)
+        found = method.states(problem, operands, operands.state, xs, flags)
+        return Trajectory(problem.emit(operands.emit_params, found.states, xs, flags), found.last, None, None)

@@ -16,6 +16,9 @@ from jaxrnn.unfold.adjoints.generic import GenericPullback
 from jaxrnn.unfold.adjoints.inexact import add, inexact, split, zeros
 from jaxrnn.unfold.adjoints.linear import LinearPullback
 from jaxrnn.unfold.adjoints.reverse_only import reverse_only
+from jaxrnn.unfold.adjoints.stepwise import StepwisePullback
+from jaxrnn.unfold.forward import forward
+from jaxrnn.unfold.method import Method
 from jaxrnn.unfold.problem import (
     Block,
     Keep,
@@ -28,6 +31,9 @@ from jaxrnn.unfold.problem import (
     take_block,
     where,
 )
+from jaxrnn.unfold.scan import Scan
+
+Pullback = GatedPullback | GenericPullback | LinearPullback | StepwisePullback
 
 
 @dataclass(frozen=True)
@@ -61,21 +67,21 @@ class BPTT:
         if self.block is not None:
             checks.positive(self, block=self.block)
 
-    def run(self, problem: Problem, operands: Operands, method: Any) -> Trajectory:
+    def run(self, problem: Problem, operands: Operands, method: Method) -> Trajectory:
         """Values by the method, gradients by blocks."""
         if problem.steps == 0:
-            return method.run(problem, operands)
+            return forward(method, problem, operands)
         given, others, merge = split(operands)
         keep = sizes.keep(problem, operands, self.block)
 
         @jax.custom_vjp
         def values(given: list[Any], others: list[Any]) -> Trajectory:
-            return method.run(problem, merge(given, others))
+            return forward(method, problem, merge(given, others))
 
-        def forward(given: list[Any], others: list[Any]) -> Any:
+        def values_and_kept(given: list[Any], others: list[Any]) -> Any:
             wanted = merge([p.perturbed for p in given], [False] * len(others))
             given = [p.value for p in given]
-            trajectory = method.run(problem, merge(given, [p.value for p in others]), keep=keep)
+            trajectory = forward(method, problem, merge(given, [p.value for p in others]), keep)
             # Residuals are trees of arrays: whether the gradient of xs is wanted is told by their structure.
             xs_wanted = () if any(jax.tree.leaves(wanted.xs)) else None
             return trajectory._replace(kept=None), (given, [p.value for p in others], trajectory.kept, xs_wanted)
@@ -86,14 +92,14 @@ class BPTT:
             gradients = _backward(problem, operands, method, keep, kept, cotangents, xs_wanted is not None)
             return gradients, [None] * len(others)
 
-        values.defvjp(forward, backward, symbolic_zeros=True)
+        values.defvjp(values_and_kept, backward, symbolic_zeros=True)
         return values(reverse_only(given), others)
 
 
 def _backward(
     problem: Problem,
     operands: Operands,
-    method: Any,
+    method: Method,
     keep: Keep,
     kept: Kept,
     cotangents: Trajectory,
@@ -141,13 +147,13 @@ def _backward(
     return shared + (of_xs if xs_wanted else [None] * len(inexact(operands.xs)))
 
 
-def _pullback(problem: Problem, operands: Operands, method: Any) -> GatedPullback | GenericPullback | LinearPullback:
+def _pullback(problem: Problem, operands: Operands, method: Method) -> Pullback:
     """What steps back through a block, by the structure that the cell admits."""
     if isinstance(problem.cell, Gated):
-        return GatedPullback(problem, operands)
+        return GatedPullback(problem, operands, method)
     if isinstance(problem.cell, Linear):
-        return LinearPullback(problem, operands, method.solve)
-    return GenericPullback(problem, operands)
+        return LinearPullback(problem, operands, method)
+    return (GenericPullback if isinstance(method, Scan) else StepwisePullback)(problem, operands, method)
 
 
 def _arrays(cotangents: Any) -> Any:

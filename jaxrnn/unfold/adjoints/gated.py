@@ -1,17 +1,18 @@
 """Blocks of backpropagation for gated cells: a product and a pointwise step in time, weight gradients by the block."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from jaxrnn.cells.affine import recurrent_gradient, recurrent_product
 from jaxrnn.cells.base import Additive, Gated, Inputs, Params, State
 from jaxrnn.unfold.adjoints import parts
 from jaxrnn.unfold.adjoints.inexact import accumulators, add, inexact, narrow, vjp
-from jaxrnn.unfold.problem import Block, Flags, Operands, Problem, row_shapes, where
-from jaxrnn.unfold.scan import Scan
+from jaxrnn.unfold.method import Method
+from jaxrnn.unfold.problem import Block, Flags, Operands, Problem, row_shapes
 
 
 class Sums(NamedTuple):
@@ -28,13 +29,13 @@ class GatedPullback:
     """Steps back through the blocks of one problem whose cell is `Gated`.
 
     The states before each step are known, so the drive, the recurrent products and the derivatives of `activate` are
-    found for all steps of a block at once. What is left to do one step after another is linear in λ: a pointwise
+    found for all steps of a block at once. What is left is a recurrence of λ, which the method solves: a pointwise
     product, and λ's recurrent product with Wᵀ.
     """
 
-    def __init__(self, problem: Problem, operands: Operands):
+    def __init__(self, problem: Problem, operands: Operands, method: Method):
         assert isinstance(problem.cell, Gated)
-        self.cell, self.problem, self.operands = problem.cell, problem, operands
+        self.cell, self.problem, self.operands, self.method = problem.cell, problem, operands, method
         params, state = operands.params, operands.state
         x = row_shapes(operands.xs)
         u = jax.eval_shape(self._drive, params, x)
@@ -58,6 +59,10 @@ class GatedPullback:
         h = self._hidden(state)
         return jax.tree.map(lambda W: recurrent_product(h, W), self.matrices)
 
+    def _activate_all(self, at: tuple[Any, ...]) -> Callable[[list[Any]], State]:
+        """The states after every step of a block, as a function of the arrays that `activate` reads."""
+        return lambda arrays: jax.vmap(partial(self.activate.function, arrays))(*at)
+
     def start(self) -> Sums:
         """Zero sums."""
         emit = self.emit.arrays if self.emit is not None else []
@@ -77,7 +82,7 @@ class GatedPullback:
         """λ before the block and the gradients of its inputs, from λ after it and the gradients of its outputs."""
         xs, flags, after = block.xs, block.flags, block.after
         if after is None:
-            after = Scan().states(self.problem, self.operands, block.first, xs, flags)[1]
+            after = self.method.states(self.problem, self.operands, block.first, xs, flags).states
         entered = parts.entered(parts.before(block.first, after, self.problem.reverse), self.operands.state, flags)
         of_emit, of_after, of_xs = parts.through_outputs(self.emit, after, xs, flags, of_outputs)
         u, pull_drive = vjp(self.drive.function, self.drive.arrays, xs)
@@ -85,56 +90,45 @@ class GatedPullback:
             read = (u + self._recur(entered) if block.products is None else block.products,)
         else:
             read = (u, self._recur(entered) if block.products is None else block.products)
-        lam, of_activate, of_initial, of_read = self._step_back(sums, lam, (entered, *read), of_after, flags)
+        lam, of_activate, of_initial, of_read = self._step_back(lam, (entered, *read), of_after, flags)
         of_u, of_a = of_read[0], of_read[-1]
         of_drive, of_driven = pull_drive(of_u)
         h, matrices = self._hidden(entered), inexact(self.matrices)
         of_matrices = [
             recurrent_gradient(h, d, W, total.dtype) for d, W, total in zip(of_a, matrices, sums.recurrent, strict=True)
         ]
-        sums = Sums(
-            add(sums.drive, of_drive),
-            add(sums.recurrent, of_matrices),
-            of_activate,
-            add(sums.emit, of_emit),
-            of_initial,
-        )
-        return sums, lam, add(of_driven, of_xs)
+        found = of_drive, of_matrices, of_activate, of_emit, of_initial
+        return Sums(*(add(total, part) for total, part in zip(sums, found, strict=True))), lam, add(of_driven, of_xs)
 
     def _step_back(
-        self, sums: Sums, lam: list[Any], at: tuple[Any, ...], of_after: list[Any], flags: Flags
+        self, lam: list[Any], at: tuple[Any, ...], of_after: list[Any], flags: Flags
     ) -> tuple[list[Any], list[Any], list[Any], list[list[Any]]]:
         """λ(t) = ∂L/∂s(t) + (∂f/∂s(t))ᵀ λ(t+1) through a block, and the gradients of what each step reads beside s."""
+        # The derivative of a product with a matrix would hold that matrix once a step: it is found in the step then.
+        pointwise = all(array.ndim < 2 for array in self.activate.arrays)
 
         def linearize(*at: Any) -> Any:
             return vjp(self.activate.function, self.activate.arrays, *at)[1], vjp(self._hidden, at[0])[1]
 
-        pullbacks = jax.vmap(linearize)(*at)
+        def back(lam: list[Any], item: Any) -> Any:
+            now, of_state, flag = item
+            pullback, to_state = now if pointwise else linearize(*now)
 
-        def back(carry: Any, step: Any) -> Any:
-            lam, of_params, of_initial = carry
-            (pullback, to_state), of_state, flag = step
-            lam = add(lam, of_state)
-            held = None
-            if flag.valid is not None:
-                nothing = [jnp.zeros_like(x) for x in lam]
-                lam, held = where(flag.valid, lam, nothing), where(flag.valid, nothing, lam)
-            of_arrays, before, *of_read = pullback(lam)
-            if self.transposed:  # a cell may do without a recurrent matrix
-                products = (recurrent_product(d, W) for d, W in zip(of_read[-1], self.transposed, strict=True))
-                (of_hidden,) = to_state([sum(products)])
-                before = add(before, of_hidden)
-            if flag.reset is not None:
-                nothing = [jnp.zeros_like(x) for x in before]
-                of_initial = add(of_initial, where(flag.reset, before, nothing))
-                before = where(flag.reset, nothing, before)
-            if flag.detach is not None:
-                before = where(flag.detach, [jnp.zeros_like(x) for x in before], before)
-            lam = before if held is None else add(before, held)
-            return (lam, add(of_params, of_arrays), of_initial), of_read
+            def through(lam: list[Any]) -> tuple[list[Any], Any]:
+                of_arrays, before, *of_read = pullback(lam)
+                if self.transposed:  # a cell may do without a recurrent matrix
+                    products = (recurrent_product(d, W) for d, W in zip(of_read[-1], self.transposed, strict=True))
+                    before = add(before, to_state([sum(products)])[0])
+                return before, (of_read, of_arrays if pointwise else [])
 
-        carry = lam, sums.activate, sums.initial
-        (lam, of_params, of_initial), of_read = lax.scan(
-            back, carry, (pullbacks, of_after, flags), reverse=not self.problem.reverse
-        )
-        return lam, of_params, of_initial, of_read
+            return parts.step_back(through, lam, of_state, flag)
+
+        items = jax.vmap(linearize)(*at) if pointwise else at, of_after, flags
+        solved = self.method.recur(back, lam, items, not self.problem.reverse, flags.valid)
+        (of_read, of_arrays), of_initial = solved.extras
+        if pointwise:
+            of_arrays = parts.over_time(of_arrays)
+        else:
+            lams = parts.through_steps(lam, solved.states, of_after, flags, self.problem.reverse)
+            (of_arrays,) = vjp(self._activate_all(at), self.activate.arrays)[1](lams)
+        return solved.last, of_arrays, parts.of_initial(of_initial, lam), of_read

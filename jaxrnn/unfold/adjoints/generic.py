@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 from jaxrnn.cells.base import Inputs, Outputs, Params, State
 from jaxrnn.unfold.adjoints.inexact import accumulators, add, inexact, vjp
+from jaxrnn.unfold.method import Method
 from jaxrnn.unfold.problem import Block, Operands, Problem
-from jaxrnn.unfold.scan import Scan
 
 
 class Sums(NamedTuple):
@@ -19,8 +19,8 @@ class Sums(NamedTuple):
 class GenericPullback:
     """Steps back through the blocks of one problem, whatever its cell: runs a block again and differentiates it."""
 
-    def __init__(self, problem: Problem, operands: Operands):
-        self.problem, self.operands = problem, operands
+    def __init__(self, problem: Problem, operands: Operands, method: Method):
+        self.problem, self.operands, self.method = problem, operands, method
 
     def start(self) -> Sums:
         """Zero sums."""
@@ -38,8 +38,8 @@ class GenericPullback:
 
         def run(params: Params, emit_params: Params, initial: State, state: State, xs: Inputs) -> tuple[State, Outputs]:
             operands = self.operands._replace(params=params, state=initial)
-            final, states, _ = Scan().states(self.problem, operands, state, xs, block.flags)
-            return final, self.problem.emit(emit_params, states, xs, block.flags)
+            found = self.method.states(self.problem, operands, state, xs, block.flags)
+            return found.last, self.problem.emit(emit_params, found.states, xs, block.flags)
 
         operands = self.operands
         _, pullback = vjp(run, operands.params, operands.emit_params, operands.state, block.first, block.xs)

@@ -1,6 +1,5 @@
 """Blocks of backpropagation for linear cells: λ is a linear recurrence too, solved as the method solves the states'."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -9,8 +8,8 @@ import jax.numpy as jnp
 from jaxrnn.cells.base import Inputs, Linear, Params, State
 from jaxrnn.unfold.adjoints import parts
 from jaxrnn.unfold.adjoints.inexact import accumulators, add, inexact, narrow, vjp
+from jaxrnn.unfold.method import Method
 from jaxrnn.unfold.problem import Block, Flags, Operands, Problem, row_shapes, where
-from jaxrnn.unfold.recurrence import special_steps
 
 
 class Sums(NamedTuple):
@@ -27,9 +26,9 @@ class LinearPullback:
     λ(t) = ∂L/∂s(t) + a(t+1) λ(t+1), ∂L/∂a(t) = λ(t) s(t-1), ∂L/∂b(t) = λ(t)
     """
 
-    def __init__(self, problem: Problem, operands: Operands, solve: Callable[[Any, Any, Any, bool], Any]):
+    def __init__(self, problem: Problem, operands: Operands, method: Method):
         assert isinstance(problem.cell, Linear)
-        self.cell, self.problem, self.operands, self.solve = problem.cell, problem, operands, solve
+        self.cell, self.problem, self.operands, self.method = problem.cell, problem, operands, method
         self.coefficients = narrow(self._coefficients, operands.params, row_shapes(operands.xs))
         self.emit = parts.narrow_emit(problem, operands)
 
@@ -51,15 +50,15 @@ class LinearPullback:
     ) -> tuple[Sums, list[Any], list[Any]]:
         """λ before the block and the gradients of its inputs, from λ after it and the gradients of its outputs."""
         xs, flags, after, backward = block.xs, block.flags, block.after, self.problem.reverse
-        (a, b), pull = vjp(self.coefficients.function, self.coefficients.arrays, xs)
+        (a, _), pull = vjp(self.coefficients.function, self.coefficients.arrays, xs)
         if after is None:
-            after = self.solve(*special_steps(a, b, self.operands.state, flags), block.first, backward)
+            after = self.method.states(self.problem, self.operands, block.first, xs, flags).states
         entered = parts.entered(parts.before(block.first, after, backward), self.operands.state, flags)
         of_emit, of_after, of_xs = parts.through_outputs(self.emit, after, xs, flags, of_outputs)
 
         through, a, entered = _through(inexact(a), flags), inexact(a), inexact(entered)
         ones = [jnp.ones_like(x[0]) for x in through]  # what λ passes after the block is in it already
-        lams = self.solve(parts.before(ones, through, not backward), of_after, lam, not backward)
+        lams = self.method.solve(parts.before(ones, through, not backward), of_after, lam, not backward)
         start = -1 if backward else 0
         lam = [x[start] * t[start] for x, t in zip(lams, through, strict=True)]
         of_b = lams if flags.valid is None else where(flags.valid, lams, jax.tree.map(jnp.zeros_like, lams))

@@ -1,12 +1,13 @@
 """What the ways back through a block share, where the state after each of its steps is known."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxrnn.cells.base import Inputs, State
-from jaxrnn.unfold.adjoints.inexact import Narrowed, inexact, narrow, vjp
+from jaxrnn.unfold.adjoints.inexact import Narrowed, add, inexact, narrow, vjp
 from jaxrnn.unfold.problem import Flags, Operands, Problem, row_shapes, where
 
 
@@ -50,3 +51,39 @@ def through_outputs(
 
     of_arrays, of_states, of_xs = vjp(outputs, emit.arrays, after, xs)[1](of_outputs)
     return of_arrays, of_states, of_xs
+
+
+def step_back(
+    pull: Callable[[list[Any]], tuple[list[Any], Any]], lam: list[Any], of_state: list[Any], flag: Flags
+) -> tuple[list[Any], tuple[Any, list[Any]]]:
+    """λ before a step, from λ after it, ∂L/∂s(t), and `pull(λ) = (∂f/∂s)ᵀ λ`, with what else that gives.
+
+    Beside it: what else `pull` gave, and the part that went to s(0), where there are resets.
+    """
+    lam, held = add(lam, of_state), None
+    if flag.valid is not None:
+        nothing = [jnp.zeros_like(x) for x in lam]
+        lam, held = where(flag.valid, lam, nothing), where(flag.valid, nothing, lam)
+    before, extra = pull(lam)
+    nothing, of_initial = [jnp.zeros_like(x) for x in before], []
+    if flag.reset is not None:
+        before, of_initial = where(flag.reset, nothing, before), where(flag.reset, before, nothing)
+    if flag.detach is not None:
+        before = where(flag.detach, nothing, before)
+    return before if held is None else add(before, held), (extra, of_initial)
+
+
+def through_steps(last: list[Any], lams: list[Any], of_after: list[Any], flags: Flags, backward: bool) -> list[Any]:
+    """The λ that went through f in each step, from the λ before each, the λ after the block and each ∂L/∂s(t)."""
+    lams = add(before(last, lams, not backward), of_after)
+    return lams if flags.valid is None else where(flags.valid, lams, [jnp.zeros_like(x) for x in lams])
+
+
+def over_time(gradients: list[Any]) -> list[Any]:
+    """Gradients of what all steps share, from those of each step, added with at least 32 bits."""
+    return [g.sum(0, dtype=jnp.promote_types(g.dtype, jnp.float32)) for g in gradients]
+
+
+def of_initial(parts: list[Any], lam: list[Any]) -> list[Any]:
+    """Gradients of s(0), from the parts of λ that went to it in each step: none where there are no resets."""
+    return over_time(parts) if parts else [jnp.zeros_like(x) for x in lam]

@@ -1,10 +1,10 @@
 """Truncated backpropagation through time."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from jaxrnn.cells import checks
 from jaxrnn.unfold.adjoints.bptt import BPTT
+from jaxrnn.unfold.method import Method
 from jaxrnn.unfold.problem import Operands, Problem, Trajectory
 
 
@@ -33,6 +33,6 @@ class TruncatedBPTT:
         checks.positive(self, steps=self.steps)
         BPTT(self.block)  # checks the block
 
-    def run(self, problem: Problem, operands: Operands, method: Any) -> Trajectory:
+    def run(self, problem: Problem, operands: Operands, method: Method) -> Trajectory:
         """Values by the method, gradients by blocks, cut every `steps` steps."""
         return BPTT(self.block).run(replace(problem, detach_every=self.steps), operands, method)

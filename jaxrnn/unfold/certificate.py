@@ -1,0 +1,105 @@
+"""The one-step residual that certifies a parallel method's answer, and the way out where it is too large."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxrnn.unfold.method import Certificate, Solved
+from jaxrnn.unfold.problem import where
+from jaxrnn.unfold.sharding import varying
+
+
+def check_tolerance(method: Any, tolerance: Any) -> None:
+    """A tolerance is a positive number, or None."""
+    if tolerance is None:
+        return
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not tolerance > 0:
+        name = type(method).__name__
+        raise ValueError(f"{name}: tolerance must be a positive number, or None to choose it, got {tolerance!r}")
+
+
+def real_type(state: Any) -> Any:
+    """The type of the residual: the widest real type of a state's arrays, of at least 32 bits."""
+    types = [jnp.finfo(s.dtype).dtype for s in jax.tree.leaves(state) if jnp.issubdtype(s.dtype, jnp.inexact)]
+    return jnp.result_type(jnp.float32, *types)
+
+
+def tolerance(given: float | None, state: Any) -> float:
+    """The tolerance as given, or what the state's type holds: 64 units of rounding (of 16 bits: 4)."""
+    limits = [jnp.finfo(s.dtype) for s in jax.tree.leaves(state) if jnp.issubdtype(s.dtype, jnp.inexact)]
+    unit = max((float(limit.eps) for limit in limits), default=0.0)
+    if given is None:
+        return (64 if unit < 1e-4 else 4) * unit
+    if given < unit:
+        name = next(limit.dtype for limit in limits if float(limit.eps) == unit)
+        raise ValueError(f"unfold: tolerance = {given} is below what {name} can hold: pass at least {unit}, or None")
+    return given
+
+
+def scale(states: Any, axes: int) -> Any:
+    """The largest |s| of each sequence, over the first `axes` axes and the last; not a number if any is not finite."""
+
+    def one(s: jax.Array) -> jax.Array:
+        if not jnp.issubdtype(s.dtype, jnp.inexact):
+            return jnp.zeros(())
+        limits = jnp.finfo(s.dtype)
+        over = (*range(axes), *([s.ndim - 1] if s.ndim > axes else []))
+        largest = jnp.abs(s).max(over, keepdims=True, initial=limits.tiny / limits.eps)  # what vanished is all alike
+        largest = largest.reshape(largest.shape[axes:])
+        return jnp.where(jnp.isfinite(largest), largest, jnp.nan)
+
+    return jax.tree.map(one, states)
+
+
+def difference(new: Any, old: Any, scale: Any, valid: jax.Array | None = None) -> jax.Array:
+    """The largest difference of states, leaves `(rows, *batch, ...)`, in terms of `scale`, where they are valid.
+
+    Infinite where whole numbers differ; not a number where anything, or the scale, is not finite.
+    """
+    kind = real_type(new)
+    found = [jnp.zeros((), kind)]
+    for a, b, s in zip(*map(jax.tree.leaves, (new, old, scale)), strict=True):
+        if jnp.issubdtype(a.dtype, jnp.inexact):
+            gap = (jnp.abs(a - b) / s[None]).astype(kind)
+        else:
+            gap = jnp.where(a == b, 0, jnp.inf).astype(kind)
+        if valid is not None:
+            gap = where(valid, gap, jnp.zeros_like(gap))
+        found.append(gap.max(initial=0))
+    return jnp.stack(found).max()
+
+
+def all_finite(states: Any) -> jax.Array:
+    """Whether every number is one."""
+    kinds = [s for s in jax.tree.leaves(states) if jnp.issubdtype(s.dtype, jnp.inexact)]
+    return jnp.stack([jnp.ones((), bool), *(jnp.isfinite(s).all() for s in kinds)]).all()
+
+
+def or_in_turn(found: Solved, in_turn: Callable[[], Solved], tolerance: float) -> Solved:
+    """What was found; where its residual is too large, what is found one step after another, to the last bit."""
+    report = found.certificate
+    assert report is not None
+    steps = jax.tree.leaves(found.states)[0].shape[0]
+
+    # A loop of one turn or none: a conditional would, under vmap, always run both.
+    def body(carry: Solved) -> Solved:
+        last, states, extras, _ = in_turn()
+        residual = jnp.where(all_finite(states), 0, jnp.nan).astype(report.residual.dtype)
+        again = Certificate(report.sweeps, residual, report.fell_back + 1, report.depth + steps)
+        return varying((Solved(last, states, extras, again), carry))[0]
+
+    def too_large(carry: Solved) -> jax.Array:
+        now = carry.certificate
+        assert now is not None
+        return ~(now.residual <= tolerance) & (now.fell_back == report.fell_back)
+
+    return lax.while_loop(too_large, body, found)
+
+
+def nothing_found(state: Any) -> Certificate:
+    """Of no window."""
+    count = jnp.zeros((), jnp.int32)
+    return Certificate(count, jnp.zeros((), real_type(state)), count, count)

@@ -1,0 +1,243 @@
+"""Unfolding blocks of time side by side, until they fit together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxrnn.cells import checks
+from jaxrnn.cells.base import Inputs, State
+from jaxrnn.unfold import certificate, sizes
+from jaxrnn.unfold.method import Certificate, Method, Solved, Step
+from jaxrnn.unfold.problem import Flags, Operands, Problem, where
+from jaxrnn.unfold.scan import Scan
+from jaxrnn.unfold.sharding import varying
+from jaxrnn.unfold.steps import steps_of
+
+
+@dataclass(frozen=True)
+class Shooting(Method):
+    """Blocks of time side by side, as rows of one batch, swept until each starts where the one before it ends.
+
+    The first sweep runs every block from s(0). Every further sweep runs the blocks again, each from where the one
+    before it ended, and stops as soon as every block is back on the path that it took in the last sweep: where the net
+    has forgotten what it started from. Within a block each step is the transition itself, so that the one-step residual
+
+        |s(t) - f(s(t-1), x(t))| / max |s|
+
+    can differ from zero only where a sweep stopped; `info.residual` is the largest, and certifies the answer. After k
+    sweeps the first k blocks are exact. What has not come together after `max_sweeps` is done again one step after
+    another, and `info.fell_back` counts it. λ is found in the same way, from the end. Where the dynamics forget within
+    a block, this takes a `blocks`th of the steps, and a little.
+
+    Args:
+        blocks: blocks of time side by side; None chooses from sizes and backend.
+        tolerance: the residual that will do, in terms of the largest |s| of the same sequence; None: 64 units of
+            rounding of the state's type (4 for 16-bit types).
+        max_sweeps: sweeps before it falls back; with as many as there are blocks it never does.
+        window: steps that are found at once, before the next are begun; None: as many as memory allows.
+
+    Raises:
+        ValueError: `blocks`, `max_sweeps` or `window` below 1; more blocks than steps; a tolerance below one unit of
+            rounding.
+
+    Example:
+        run = unfold(cell, params, xs, method=Shooting(blocks=16))
+        run.info  # Certificate(sweeps, residual, fell_back, depth)
+
+    Source: multiple shooting: Bellen and Zennaro, *Parallel algorithms for initial-value problems for difference and
+    differential equations* (1989).
+    """
+
+    blocks: int | None = None
+    tolerance: float | None = None
+    max_sweeps: int = 4
+    window: int | None = None
+
+    def __post_init__(self):
+        checks.positive(self, max_sweeps=self.max_sweeps)
+        for name in ("blocks", "window"):
+            if getattr(self, name) is not None:
+                checks.positive(self, **{name: getattr(self, name)})
+        certificate.check_tolerance(self, self.tolerance)
+
+    @property
+    def certifies(self) -> bool:
+        """It sweeps until the residual is small."""
+        return True
+
+    def at_once(self, problem: Problem, operands: Operands) -> int | None:
+        """As many steps as memory allows."""
+        if self.blocks is not None and self.blocks > problem.steps > 0:
+            raise ValueError(
+                f"Shooting: blocks = {self.blocks}, but there are {problem.steps} steps: pass fewer, or None"
+            )
+        return self.window or sizes.shooting_window(problem, operands)
+
+    def states(
+        self, problem: Problem, operands: Operands, state: State, xs: Inputs, flags: Flags, products: bool = False
+    ) -> Solved:
+        """The states of a window that starts from `state`; the extras are its recurrent products, if asked for."""
+        blocks = self._blocks(state, flags.time.size)
+        step, items, _ = steps_of(problem, operands, xs, products, blocks)
+        sweeps = _Sweeps(self, step, (items, flags), flags.valid, blocks, problem.reverse)
+
+        def in_turn() -> Solved:
+            return Scan().states(problem, operands, state, xs, flags, products)
+
+        return sweeps.run(state, in_turn)
+
+    def recur(self, step: Step, first: Any, items: Any, backward: bool, valid: jax.Array | None = None) -> Solved:
+        """The states of any recurrence."""
+        blocks = self._blocks(first, jax.tree.leaves(items)[0].shape[0])
+        sweeps = _Sweeps(self, step, items, valid, blocks, backward)
+        return sweeps.run(first, lambda: Scan().recur(step, first, items, backward))
+
+    def solve(self, a: Any, b: Any, first: Any, backward: bool) -> Any:
+        """The states after each step of s(t) = a(t) s(t-1) + b(t), or of the same backward in time."""
+
+        def step(s: Any, now: tuple[Any, Any]) -> tuple[Any, None]:
+            return jax.tree.map(lambda s, a, b: a * s + b, s, *now), None
+
+        return self.recur(step, first, (a, b), backward).states
+
+    def _blocks(self, first: Any, steps: int) -> int:
+        return min(self.blocks, steps) if self.blocks else sizes.shooting_blocks(first, steps)
+
+
+class _Swept(NamedTuple):
+    """What is known of a window; leaves (blocks, size, ...)."""
+
+    states: Any
+    extras: Any
+    sweeps: jax.Array
+    residual: jax.Array  # not a number until a sweep has met the path of the one before it
+    depth: jax.Array
+
+
+class _Merge(NamedTuple):
+    """A sweep under way."""
+
+    states: Any
+    extras: Any
+    now: Any  # the state of every block
+    done: jax.Array  # steps
+    residual: jax.Array  # of going over to the path of the last sweep
+
+
+class _Sweeps:
+    """The sweeps of one window; the steps that do not fill its blocks, fewer than there are blocks, come last."""
+
+    def __init__(self, method: Shooting, step: Step, items: Any, valid: jax.Array | None, blocks: int, backward: bool):
+        steps = jax.tree.leaves(items)[0].shape[0]
+        self.method, self.blocks, self.backward = method, blocks, backward
+        self.size, self.rest = divmod(steps, blocks)
+        self.one, self.step, self.valid = step, jax.vmap(step), valid
+        split = self.rest if backward else steps - self.rest
+        parts = jax.tree.map(lambda a: a[:split], (items, valid)), jax.tree.map(lambda a: a[split:], (items, valid))
+        many, (self.few, _) = parts[::-1] if backward else parts
+        self.items, self.valid_many = jax.tree.map(self._side_by_side, many)
+        self.valid = valid
+
+    def run(self, first: Any, in_turn: Callable[[], Solved]) -> Solved:
+        """Sweep until the blocks fit together; else one step after another."""
+        tolerance = certificate.tolerance(self.method.tolerance, first)
+        swept, first = varying((self._nothing(first), first, self.items))[:2]
+        swept = self._first_sweep(swept, first)
+        most = min(self.method.max_sweeps, self.blocks)
+        swept = lax.while_loop(
+            lambda s: ~(s.residual <= tolerance) & (s.sweeps < most),
+            lambda s: self._sweep(s, first, tolerance),
+            swept,
+        )
+        # Every sweep makes one more block exact: after as many sweeps as blocks, whatever came of it is.
+        exact = (swept.sweeps >= self.blocks) & ~(swept.residual <= tolerance) & certificate.all_finite(swept.states)
+        residual = jnp.where(exact, 0, swept.residual)
+        report = Certificate(swept.sweeps, residual, jnp.zeros_like(swept.sweeps), swept.depth)
+        found = self._in_order(swept, first, report)
+        return certificate.or_in_turn(found, in_turn, tolerance)
+
+    def _nothing(self, first: Any) -> _Swept:
+        item = jax.tree.map(lambda a: a[0, 0], self.items)
+        shapes = jax.eval_shape(self.one, first, item)
+        states, extras = jax.tree.map(lambda s: jnp.zeros((self.blocks, self.size, *s.shape), s.dtype), shapes)
+        count = jnp.zeros((), jnp.int32)
+        return _Swept(states, extras, count, jnp.full((), jnp.nan, certificate.real_type(first)), count)
+
+    def _first_sweep(self, swept: _Swept, first: Any) -> _Swept:
+        def body(t: jax.Array, carry: Any) -> Any:
+            now, *room = carry
+            new = self.step(now, self._at(self.items, t))
+            return new[0], *self._put(room, new, t)
+
+        starts = jax.tree.map(lambda s: jnp.broadcast_to(s, (self.blocks, *s.shape)), first)
+        _, states, extras = lax.fori_loop(0, self.size, body, (starts, swept.states, swept.extras))
+        return _Swept(states, extras, swept.sweeps + 1, swept.residual, swept.depth + self.size)
+
+    def _sweep(self, swept: _Swept, first: Any, tolerance: float) -> _Swept:
+        """One more sweep, each block from where the one before it ended, until it is on the path of the last."""
+        scale = certificate.scale(swept.states, axes=2)
+
+        def body(merge: _Merge) -> _Merge:
+            new, extra = self.step(merge.now, self._at(self.items, merge.done))
+            old, valid = self._at(merge.states, merge.done), self._at(self.valid_many, merge.done)
+            residual = certificate.difference(new, old, scale, valid)
+            # The step that meets the last path is not taken: the state there stands, and the residual is its own.
+            met = residual <= tolerance
+            taken = jax.tree.map(lambda a, b: jnp.where(met, a, b), old, new)
+            states, extras = self._put((merge.states, merge.extras), (taken, extra), merge.done)
+            return _Merge(states, extras, new, merge.done + 1, residual)
+
+        starts = jax.tree.map(self._from_the_end_before, swept.states, first)
+        unmet = jnp.full_like(swept.residual, jnp.nan)
+        begun = _Merge(swept.states, swept.extras, starts, jnp.zeros_like(swept.sweeps), unmet)
+        merge = lax.while_loop(lambda m: (m.done < self.size) & ~(m.residual <= tolerance), body, begun)
+        return _Swept(merge.states, merge.extras, swept.sweeps + 1, merge.residual, swept.depth + merge.done)
+
+    def _in_order(self, swept: _Swept, first: Any, report: Certificate) -> Solved:
+        """The blocks one after another, and the steps that did not fill them."""
+        states, extras = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), (swept.states, swept.extras))
+        if self.rest:
+            last = jax.tree.map(lambda s: s[0 if self.backward else -1], states)
+            _, *tail, _ = Scan().recur(self.one, last, self.few, self.backward)
+
+            def join(a: jax.Array, b: jax.Array) -> jax.Array:
+                return jnp.concatenate((b, a) if self.backward else (a, b))
+
+            states, extras = jax.tree.map(join, (states, extras), tuple(tail))
+            report = report._replace(depth=report.depth + self.rest)
+        if self.valid is None:
+            return Solved(jax.tree.map(lambda s: s[0 if self.backward else -1], states), states, extras, report)
+        # Blocks of padding never started from where their sequences ended: what they hold is put right here.
+        steps = self.valid.sum(0)
+        index = jnp.zeros_like(steps) if self.backward else jnp.maximum(steps - 1, 0)
+
+        def at_the_end(s: jax.Array) -> jax.Array:
+            return jnp.take_along_axis(s, index.reshape(1, *index.shape, *(1,) * (s.ndim - 1 - index.ndim)), 0)[0]
+
+        last = where(steps > 0, jax.tree.map(at_the_end, states), first)
+        padding = jax.tree.map(lambda s: s[None], first if self.backward else last)
+        return Solved(last, where(self.valid, states, padding), extras, report)
+
+    def _side_by_side(self, a: jax.Array) -> jax.Array:
+        return a.reshape(self.blocks, self.size, *a.shape[1:])
+
+    def _time(self, t: Any) -> Any:
+        return self.size - 1 - t if self.backward else t
+
+    def _at(self, tree: Any, t: jax.Array) -> Any:
+        return jax.tree.map(lambda a: lax.dynamic_index_in_dim(a, self._time(t), 1, keepdims=False), tree)
+
+    def _put(self, room: Any, new: Any, t: jax.Array) -> Any:
+        def put(a: jax.Array, b: jax.Array) -> jax.Array:
+            return lax.dynamic_update_index_in_dim(a, b, self._time(t), 1)
+
+        return jax.tree.map(put, tuple(room), tuple(new))
+
+    def _from_the_end_before(self, states: jax.Array, first: jax.Array) -> jax.Array:
+        """What each block is to start from."""
+        ends = states[:, 0 if self.backward else -1]
+        return jnp.concatenate((ends[1:], first[None]) if self.backward else (first[None], ends[:-1]))
