@@ -11,7 +11,7 @@ import pytest
 from onnx.backend.test.case import node as official
 from onnx.backend.test.case.node import gru, lstm, rnn  # noqa: F401  each adds its cases to the list of all
 from onnx.reference import ReferenceEvaluator
-from onnx.reference.ops import op_rnn
+from onnx.reference.ops import op_gru, op_lstm, op_rnn
 
 from jaxrnn import (
     GRU,
@@ -106,6 +106,48 @@ def test_written_models_give_the_same_numbers(name: str, rng: np.random.Generato
         where = [str(getattr(part, "idx", getattr(part, "name", ""))) for part in path]
         k = {"0": 0, "20": 1, "21": 2, "3": 3}["".join(p for p in where if p.isdigit())] if name == "several" else 0
         grid.close(state, theirs[f"layer_{k}.{where[-1]}"][int("backward" in where)], 1e-12, 1e-12)
+
+
+def _row_by_row(op: type, name: str) -> type:
+    """The evaluator's operator, which does not read sequence_lens, on each sequence alone, cut to its length."""
+
+    def run(self: Any, X: Any, W: Any, R: Any, B: Any, lengths: Any, *states: Any, **attributes: Any) -> Any:
+        assert lengths.dtype == np.int32
+        rows = []
+        for k, n in enumerate(lengths):
+            y, *finals = op._run(self, X[: max(n, 1), k : k + 1], W, R, B, None, *states, **attributes)  # pyright: ignore
+            y = np.concatenate([y[:n], np.zeros((len(X) - n, *y.shape[1:]))])
+            rows.append([y, *(final * (n > 0) for final in finals)])
+        y, *finals = zip(*rows, strict=True)
+        return np.concatenate(y, axis=2), *(np.concatenate(final, axis=1) for final in finals)
+
+    return type(name, (op,), {"op_domain": "", "_run": run})
+
+
+@pytest.mark.usefixtures("x64")
+def test_written_models_are_told_the_lengths(rng: np.random.Generator, key: jax.Array) -> None:
+    """Padded sequences, one of them empty, through both directions of several layers."""
+    layer: Any = LAYERS["several"]
+    params = layer.init(key, jnp.float64)
+    model = to_onnx(layer, params, lengths=True)
+    onnx.checker.check_model(model, full_check=True)
+    assert [value.name for value in model.graph.input] == ["X", "sequence_lens"]
+    xs, lengths = rng.normal(size=(T, B, 2)), np.array([T, 0, 2], np.int32)
+    ops = [_row_by_row(op_rnn.RNN_14, "RNN"), _row_by_row(op_gru.GRU, "GRU"), _row_by_row(op_lstm.LSTM, "LSTM")]
+    outputs, *finals = ReferenceEvaluator(model, new_ops=ops).run(None, {"X": xs, "sequence_lens": lengths})
+    run = grid.quick(layer.apply)(params, jnp.asarray(xs), lengths=lengths)
+    grid.close(run.outputs, outputs, 1e-12, 1e-12)
+    ours = [run.final[0].forward, run.final[0].backward, *run.final[2], run.final[3].forward, run.final[3].backward]
+    states = [array for state in ours for array in state]  # of the first, h and c of each direction
+    theirs = [row for final in finals for row in final]
+    grid.close([states[k] for k in (0, 2, 1, 3, 4, 5, 6, 7)], theirs, 1e-12, 1e-12)
+    assert from_onnx(model, node=1)[0] == Recurrent(GRU(6, 4))
+    with pytest.raises(TypeError, match=r"to_onnx: lengths must be True or False, got ndarray: .* sequence_lens"):
+        to_onnx(layer, params, lengths=lengths)  # pyright: ignore[reportArgumentType]
+    tensor = onnx.numpy_helper.from_array(lengths, "sequence_lens")
+    model.graph.initializer.append(tensor)
+    with pytest.raises(ValueError, match=r"node 'layer_1' \(GRU\): sequence_lens is a constant, .* pass lengths= to"):
+        from_onnx(model, node=1)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16], ids=["float32", "bfloat16"])

@@ -5,22 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
 from jaxrnn.cells import GRU, LSTM, Cell, Elman, OriginalGRU, PeepholeLSTM
-from jaxrnn.interop import arrays, onnx_layout, perturbations
+from jaxrnn.interop import arrays, onnx_layout, onnx_model, perturbations
 from jaxrnn.interop.flatten import flatten
 from jaxrnn.layers import Bidirectional, BidirectionalParams, Dropout, Layer, Recurrent
 
 onnx = arrays.framework("onnx", "jaxrnn.interop.onnx")
 
-_INPUTS = {
-    "RNN": ("X", "W", "R", "B", "sequence_lens", "initial_h"),
-    "GRU": ("X", "W", "R", "B", "sequence_lens", "initial_h"),
-    "LSTM": ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"),
-}
 _ACTIVATIONS = {"RNN": ["tanh"], "GRU": ["sigmoid", "tanh"], "LSTM": ["sigmoid", "tanh", "tanh"]}
 
 
@@ -65,7 +59,13 @@ def from_onnx(source: Any, node: str | int | None = None, *, dtype: DTypeLike | 
     else:
         raise TypeError(f"from_onnx: expected a ModelProto or a path, got {type(source).__name__}")
     chosen = _choose(where, model, node)
-    return _from_node(where, chosen, _constants(where, model, chosen), dtype)
+    constants = _constants(where, model, chosen)
+    if chosen.input[4:5] and chosen.input[4] in constants:
+        raise ValueError(
+            f"{where}: {_described(chosen)}: sequence_lens is a constant, and a layer holds none: empty that input of "
+            "the node, and pass lengths= to apply"
+        )
+    return _from_node(where, chosen, constants, dtype)
 
 
 def from_node(node: Any, inputs: Mapping[str, Any], *, dtype: DTypeLike | None = None) -> tuple[Layer, Any]:
@@ -86,39 +86,46 @@ def from_node(node: Any, inputs: Mapping[str, Any], *, dtype: DTypeLike | None =
     """
     if not isinstance(node, onnx.NodeProto):
         raise TypeError(f"from_node: expected an onnx.NodeProto, got {type(node).__name__}")
-    if node.op_type not in _INPUTS or node.domain not in ("", "ai.onnx"):
+    if node.op_type not in onnx_layout.INPUTS or node.domain not in ("", "ai.onnx"):
         raise ValueError(f"from_node: expected a node of type RNN, GRU or LSTM, got {_described(node)}")
     return _from_node("from_node", node, inputs, dtype)
 
 
-def to_onnx(layer: Layer | Cell, params: Any) -> Any:
+def to_onnx(layer: Layer | Cell, params: Any, *, lengths: bool = False) -> Any:
     """The ONNX model that gives the same numbers as a layer in evaluation: the inverse of `from_onnx`.
 
     Its input `X` is `(time, batch, input)`; its outputs are `Y`, `(time, batch, output)`, and for each recurrent layer
     k, from 0, the final `layer_k.h` and of an LSTM `layer_k.c`, `(directions, batch, hidden)`. Nodes are called
-    `layer_k`. Dropout does nothing in evaluation and is left out.
+    `layer_k`. Dropout does nothing in evaluation and is left out. With `lengths`, a second input `sequence_lens`,
+    `(batch,)` of int32, is what `lengths` is to `apply`.
 
     Args:
         layer: an `Elman` (tanh or relu), `LSTM`, `PeepholeLSTM`, `GRU` or `OriginalGRU`; `Recurrent`, `Bidirectional`
             (concatenated) or `Sequential` of these, or a `Stack`.
         params: its parameters.
+        lengths: whether the model is told how long each sequence is; else all are as long as X.
 
     Returns:
         An `onnx.ModelProto` of operator set 14 (for bfloat16: 22), for `onnx.save`.
 
     Raises:
         ValueError: a layer for which ONNX has no node; parameters that are not the layer's, or not finite.
-        TypeError: something that is no cell and no layer.
+        TypeError: something that is no cell and no layer; lengths that are not True or False.
 
     Example:
         onnx.save(to_onnx(Recurrent(cell), params), "gru.onnx")
     """
+    if not isinstance(lengths, bool):
+        raise TypeError(
+            f"to_onnx: lengths must be True or False, got {type(lengths).__name__}: the lengths themselves are for the "
+            "model's input sequence_lens"
+        )
     host = arrays.of_layer("to_onnx", layer, params)
     perturbations.refuse("to_onnx", layer)
-    parts = [_part(inner, p) for inner, p in flatten(layer, host) if not isinstance(inner, Dropout)]
+    parts = [onnx_model.part_of(inner, p) for inner, p in flatten(layer, host) if not isinstance(inner, Dropout)]
     if not parts:
         raise ValueError(f"to_onnx: {layer} has no recurrent layer")
-    return _model(parts)
+    return onnx_model.model(parts, lengths)
 
 
 def _read(path: Path) -> Any:
@@ -136,7 +143,7 @@ def _described(node: Any) -> str:
 
 def _choose(where: str, model: Any, node: str | int | None) -> Any:
     """The recurrent node that is asked for."""
-    nodes = [n for n in model.graph.node if n.op_type in _INPUTS and n.domain in ("", "ai.onnx")]
+    nodes = [n for n in model.graph.node if n.op_type in onnx_layout.INPUTS and n.domain in ("", "ai.onnx")]
     there = "; ".join(f"{k}: {_described(n)}" for k, n in enumerate(nodes)) or "none"
     if node is None and len(nodes) == 1:
         return nodes[0]
@@ -153,7 +160,7 @@ def _constants(where: str, model: Any, node: Any) -> dict[str, np.ndarray]:
     wanted = {name for name in node.input if name}
     tensors = {t.name: t for t in model.graph.initializer if t.name in wanted}
     for other in model.graph.node:
-        if other.op_type == "Constant" and other.output[0] in wanted:
+        if other.op_type == "Constant" and other.output and other.output[0] in wanted:
             tensors.update((other.output[0], a.t) for a in other.attribute if a.name == "value")
     found = {}
     for name, tensor in tensors.items():
@@ -180,12 +187,12 @@ def _attributes(where: str, node: Any) -> _Attributes:
     except onnx.checker.ValidationError as error:
         raise ValueError(f"{where}: not a valid node ({error})") from None
     given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-    direction = given.pop("direction", b"forward").decode()
+    direction = given.pop("direction", b"forward").decode(errors="replace")
     if direction not in ("forward", "reverse", "bidirectional"):
         raise ValueError(f"{where}: direction must be forward, reverse or bidirectional, got {direction!r}")
     directions = 2 if direction == "bidirectional" else 1
     default = _ACTIVATIONS[node.op_type] * directions
-    activations = [name.decode().lower() for name in given.pop("activations", [])] or default
+    activations = [name.decode(errors="replace").lower() for name in given.pop("activations", [])] or default
     chosen = node.op_type == "RNN" and len(activations) == directions and set(activations) <= {"tanh", "relu"}
     if activations != default and not chosen:
         allowed = "tanh or relu, one a direction" if node.op_type == "RNN" else ", ".join(default)
@@ -216,7 +223,7 @@ def _from_node(where: str, node: Any, inputs: Mapping[str, Any], dtype: DTypeLik
 
 def _weights(where: str, node: Any, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """W and R, and B and P where the node has them; not yet checked against each other."""
-    names = {ours: name for ours, name in zip(_INPUTS[node.op_type], node.input, strict=False) if name}
+    names = {ours: name for ours, name in zip(onnx_layout.INPUTS[node.op_type], node.input, strict=False) if name}
     found = {ours: np.asarray(inputs[name]) for ours, name in names.items() if name in inputs}
     needed = {"W", "R"} | ({"B", "P"} & names.keys())
     if needed - found.keys():
@@ -242,72 +249,3 @@ def _cell(kind: str, size: int, hidden: int, asked: _Attributes, direction: int,
     if kind == "GRU":
         return GRU(size, hidden) if asked.linear_before_reset else OriginalGRU(size, hidden)
     return PeepholeLSTM(size, hidden) if peepholes else LSTM(size, hidden)
-
-
-class _Part(NamedTuple):
-    """A recurrent layer to be written."""
-
-    kind: str
-    direction: str
-    cells: list[Any]  # one a direction
-    weights: dict[str, np.ndarray]  # (directions, ...)
-
-
-def _part(layer: Layer, params: Any) -> _Part:
-    direction, each = "forward", [params]
-    cells: list[Any] = []
-    if isinstance(layer, Recurrent):
-        cells, direction = [layer.cell], "reverse" if layer.reverse else "forward"
-    elif isinstance(layer, Bidirectional) and layer.merge == "concatenate":
-        layers = layer.forward, layer.backward
-        cells, each = [inner.cell for inner in layers if isinstance(inner, Recurrent)], list(params)
-        direction = "bidirectional"
-    kinds = [onnx_layout.kind(cell) for cell in cells]
-    alike = len({(type(cell), cell.input_size, cell.hidden_size) for cell in cells if None not in kinds}) == 1
-    if len(cells) != len(each) or None in kinds or not alike:
-        raise ValueError(
-            f"to_onnx: ONNX has no node for {layer}: it has Recurrent(cell) and Bidirectional(cell, cell), "
-            "concatenated, of Elman (tanh, relu), LSTM, PeepholeLSTM, GRU and OriginalGRU, and Sequential of these"
-        )
-    weights = [onnx_layout.to_weights(cell, p) for cell, p in zip(cells, each, strict=True)]
-    return _Part(str(kinds[0]), direction, cells, {name: np.stack([w[name] for w in weights]) for name in weights[0]})
-
-
-def _model(parts: list[_Part]) -> Any:
-    """The layers one after another; each one's outputs are made `(time, batch, directions · hidden)`."""
-    make = onnx.helper
-    dtype = parts[0].weights["W"].dtype
-    element = make.np_dtype_to_tensor_dtype(dtype)
-
-    def value(name: str, *shape: str | int) -> Any:
-        return make.make_tensor_value_info(name, element, shape)
-
-    nodes, initialisers = [], [onnx.numpy_helper.from_array(np.array([0, 0, -1]), "joined")]
-    outputs, x = [], "X"
-    for k, part in enumerate(parts):
-        name, hidden = f"layer_{k}", part.cells[0].hidden_size
-        initialisers += [onnx.numpy_helper.from_array(a, f"{name}.{of}") for of, a in part.weights.items()]
-        inputs = [x, *(f"{name}.{of}" if of in part.weights else "" for of in _INPUTS[part.kind][1:])]
-        finals = [f"{name}.h", f"{name}.c"][: 1 + (part.kind == "LSTM")]
-        attributes: dict[str, Any] = {"hidden_size": hidden, "direction": part.direction}
-        if part.kind == "RNN":
-            attributes["activations"] = [cell.activation.capitalize() for cell in part.cells]
-        if part.kind == "GRU":
-            attributes["linear_before_reset"] = int(isinstance(part.cells[0], GRU))
-        x = "Y" if part is parts[-1] else f"{name}.Y"
-        nodes += [
-            make.make_node(part.kind, inputs, [f"{name}.directions", *finals], name, **attributes),
-            make.make_node("Transpose", [f"{name}.directions"], [f"{name}.apart"], perm=[0, 2, 1, 3]),
-            make.make_node("Reshape", [f"{name}.apart", "joined"], [x]),
-        ]
-        outputs += [value(final, len(part.cells), "batch", hidden) for final in finals]
-    first, last = parts[0].cells, parts[-1].cells
-    y = value("Y", "time", "batch", len(last) * last[0].hidden_size)
-    graph = make.make_graph(
-        nodes, "jaxrnn", [value("X", "time", "batch", first[0].input_size)], [y, *outputs], initialisers
-    )
-    # The first operator sets that have all of this, and the formats they came with: older runtimes read it too.
-    operators, ir = (22, 10) if dtype == jnp.bfloat16 else (14, 8)
-    return make.make_model(
-        graph, producer_name="jaxrnn", opset_imports=[make.make_opsetid("", operators)], ir_version=ir
-    )

@@ -23,6 +23,11 @@ from jaxrnn.cells import (
 )
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
+INPUTS = {
+    "RNN": ("X", "W", "R", "B", "sequence_lens", "initial_h"),
+    "GRU": ("X", "W", "R", "B", "sequence_lens", "initial_h"),
+    "LSTM": ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"),
+}
 
 # Where ONNX has our gates: r, z, n in z, r, h; i, f, g, o in i, o, f, c; the peepholes i, f, o in i, o, f.
 _OURS = {"RNN": (0,), "GRU": (1, 0, 2), "LSTM": (0, 2, 3, 1)}
