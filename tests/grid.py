@@ -60,7 +60,12 @@ D = 2  # entries of x(t)
 PAIRS = (
     ((Scan(), Autodiff()), (Scan(), BPTT(block=4)), (Scan(), BPTT(block=T + 4)), (Scan(), TruncatedBPTT(T))),
     ((Scan(), Autodiff()), (Scan(), BPTT()), (Scan(), BPTT(block=3))),
-    ((Scan(unroll=3), Autodiff()), (Scan(), BPTT(block=1)), (Scan(unroll=3), BPTT(block=3))),
+    (
+        (Scan(unroll=3), Autodiff()),
+        (Scan(), BPTT(block=1)),
+        (Scan(unroll=3), BPTT(block=3)),
+        (Scan(), BPTT(block=2, levels=2)),
+    ),
 )
 
 

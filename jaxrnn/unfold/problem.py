@@ -37,8 +37,14 @@ class Flags(NamedTuple):
 class Keep(NamedTuple):
     """What backpropagation wants kept of the forward pass."""
 
-    every: int  # 1: the state after every step; k > 1: the state before every block of k steps
+    every: int  # 1: the state after every step; k > 1: the state before every k steps
     products: bool  # for a `Gated` cell, the recurrent products of every step as well; for an `Additive` one, z
+    within: tuple[int, ...] = ()  # how these k steps are cut in turn, the last of these being the blocks that run
+
+    @property
+    def block(self) -> int:
+        """Steps that run at once."""
+        return self.within[-1] if self.within else self.every
 
 
 class Kept(NamedTuple):
@@ -46,6 +52,14 @@ class Kept(NamedTuple):
 
     states: State  # leaves (steps, ...) or (blocks, ...)
     products: Any  # leaves (steps, ...)
+
+
+class Segment(NamedTuple):
+    """A part of the time axis, to be run again."""
+
+    first: State  # the state that it starts from
+    start: Any  # its earliest time
+    steps: int
 
 
 class Trajectory(NamedTuple):

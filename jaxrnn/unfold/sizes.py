@@ -4,6 +4,7 @@ The numbers were measured on a CPU (docs/design-notes.md); they change time and 
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -33,8 +34,8 @@ def working_set() -> int:
     return CACHE if jax.default_backend() == "cpu" else LAUNCHES
 
 
-def keep(problem: Problem, operands: Operands, block: int | None) -> Keep:
-    """What backpropagation keeps, with blocks of `block` steps if that was asked for.
+def keep(problem: Problem, operands: Operands, block: int | None, levels: int) -> Keep:
+    """What backpropagation keeps, with blocks of `block` steps and more than one level of them if that was asked for.
 
     For a gated or linear cell every state, where all of them take little, or not much beside the outputs; and the
     recurrent products where they take little. Else one state every √τ steps, so that what is kept and what is
@@ -44,8 +45,8 @@ def keep(problem: Problem, operands: Operands, block: int | None) -> Keep:
     measured by what each example holds in any case.
     """
     state, products, outputs = problem.step_shapes(operands)
-    if block is not None:
-        return Keep(block, False)
+    if block is not None or levels > 1:
+        return nested(problem.steps, block or even_block(problem.steps, levels), levels)
     steps, root = problem.steps, max(2, math.isqrt(problem.steps))
     a_state, a_step, emitted = tree_bytes(state), _step_bytes(state, products), steps * tree_bytes(outputs)
     little = KEEP_BESIDE * (tree_bytes(operands.xs) + emitted + root * (2 * a_state + 6 * a_step))
@@ -56,11 +57,37 @@ def keep(problem: Problem, operands: Operands, block: int | None) -> Keep:
     return Keep(root, False)
 
 
+def nested(steps: int, block: int, levels: int) -> Keep:
+    """One state kept every block^levels steps; on the way back, of these, every block^(levels - 1) steps; and so on."""
+    every, *within = *spans_within([block**level for level in range(levels, 1, -1)], steps), block
+    return Keep(every, False, tuple(within))
+
+
+def spans_within(spans: Sequence[int], steps: int) -> tuple[int, ...]:
+    """The spans that cut so many steps into parts."""
+    return tuple(span for span in spans if span < steps)
+
+
+def even_block(steps: int, levels: int) -> int:
+    """The least block, of two steps or more, with block^(levels + 1) >= steps."""
+    block = max(2, round(steps ** (1 / (levels + 1))) - 1)
+    while block ** (levels + 1) < steps:
+        block += 1
+    return block
+
+
 def backward_block(problem: Problem, operands: Operands) -> int:
     """Steps that backpropagation takes at once from kept states: the derivatives of a block are to stay in cache."""
     state, products, outputs = problem.step_shapes(operands)
     block = max(8, working_set() // max(1, 6 * _step_bytes(state, products) + tree_bytes(outputs)))
     return min(block, emit_block(problem, operands) or block)
+
+
+def block_of_kept(problem: Problem, operands: Operands) -> int:
+    """Steps that backpropagation takes at once where every state was kept."""
+    if isinstance(problem.cell, Gated):
+        return backward_block(problem, operands)
+    return prefix_block(problem, operands) if isinstance(problem.cell, Linear) else 1
 
 
 def _step_bytes(state: Any, products: Any) -> int:

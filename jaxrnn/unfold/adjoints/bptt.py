@@ -1,16 +1,18 @@
 """Backpropagation through time, a block at a time."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.custom_derivatives import SymbolicZero
+from jax.extend.core import Jaxpr
 
 from jaxrnn.cells import checks
-from jaxrnn.cells.base import Gated, Linear
-from jaxrnn.unfold import sizes
+from jaxrnn.cells.base import Gated, Linear, State
+from jaxrnn.unfold import budget, sizes
 from jaxrnn.unfold.adjoints.gated import GatedPullback
 from jaxrnn.unfold.adjoints.generic import GenericPullback
 from jaxrnn.unfold.adjoints.inexact import add, inexact, split, zeros
@@ -25,7 +27,9 @@ from jaxrnn.unfold.problem import (
     Kept,
     Operands,
     Problem,
+    Segment,
     Trajectory,
+    empty,
     over_blocks,
     put_block,
     take_block,
@@ -42,37 +46,76 @@ class BPTT:
 
         λ(t) = ∂L/∂s(t) + (∂f/∂s(t))ᵀ λ(t+1),     ∂L/∂θ = Σ_t (∂f/∂θ)ᵀ λ(t)
 
-    What is kept of the forward pass is the state before every block of `block` steps: memory O(τ / block + block).
-    `block=1` keeps every state (for a cell that is `Gated`, nothing is then computed twice one step after another). The
-    gradient of a recurrent matrix is one matrix product a block.
+    What is kept of the forward pass is the state before every block of `block` steps: memory O(τ / block + block), and
+    one more forward pass of computation. `block=1` keeps every state (for a cell that is `Gated`, nothing is then
+    computed twice one step after another). The gradient of a recurrent matrix is one matrix product a block.
+
+    With `levels` = L and k = `block`, the state is kept every k^L steps. Each of these spans is run again on its way
+    back, keeping the state every k^(L-1) steps, and so on down to the blocks. That takes L more forward passes, and
+
+        ⌈τ / k^L⌉ + (L - 1) k  states, and what one block of k steps needs,
+
+    which for k = τ^(1/(L+1)), the block chosen where none is given, is O(τ^(1/(L+1))).
+
+    With `memory`, whatever recomputes least is chosen of what needs at most so many bytes: states and recurrent
+    products of every step; every state (both for a `Gated` or `Linear` cell); blocks at one level, at two, and so on.
+    Counted is what is kept, and the block that is recomputed and stepped back through, as found by tracing it. What
+    lives anyway is not: parameters, xs, outputs and the gradients of these. The sizes are those that are seen when the
+    program is traced: of one example under `jax.vmap`, and of each layer of a `Stack` by itself.
 
     Args:
         block: steps in a block; None chooses from the sizes: for a `Gated` or `Linear` cell every state, and recurrent
             products, where these are small or not large beside the outputs; else about √τ steps a block.
+        levels: how often blocks are cut into blocks; with more than one, no more than these states is ever kept.
+        memory: bytes, as a whole number or such as "512MB" or "1.5 GiB"; it chooses block and levels.
 
     Raises:
-        ValueError: `block` below 1.
-        TypeError: forward-mode differentiation (`jax.jvp`, `jax.jacfwd`): pass `adjoint=Autodiff()`.
+        ValueError: `block`, `levels` or `memory` below 1; `levels` above 1 with blocks of one step; `memory` that is no
+            size, or that comes with `block` or `levels`; when the program is traced, `memory` below the least that the
+            problem can do with, which the message tells.
+        TypeError: a choice that is no whole number; forward-mode differentiation (`jax.jvp`, `jax.jacfwd`): pass
+            `adjoint=Autodiff()`.
 
     Example:
         jax.grad(lambda p: loss(unfold(cell, p, xs, adjoint=BPTT(block=64)).final))(params)
 
-    Source: Goodfellow, Bengio, Courville, *Deep Learning* (2016), Sec. 10.2.2; blocks: Chen et al., *Training deep nets
-    with sublinear memory cost* (2016).
+        jax.grad(lambda p: loss(unfold(cell, p, xs, adjoint=BPTT(memory="100MB")).final))(params)
+
+    Source: Goodfellow, Bengio, Courville, *Deep Learning* (2016), Sec. 10.2.2; blocks, also nested: Chen et al.,
+    *Training deep nets with sublinear memory cost* (2016).
     """
 
     block: int | None = None
+    levels: int = 1
+    memory: str | int | None = None
 
     def __post_init__(self):
         if self.block is not None:
             checks.positive(self, block=self.block)
+        checks.positive(self, levels=self.levels)
+        if self.levels > 1 and self.block == 1:
+            raise ValueError(
+                f"BPTT: block = 1 keeps every state, and leaves nothing to levels = {self.levels}: pass block=2 or "
+                "more, or leave block out"
+            )
+        if self.memory is not None:
+            budget.parse(self.memory)
+            if self.block is not None or self.levels != 1:
+                raise ValueError(
+                    f"BPTT: memory = {self.memory!r} chooses block and levels, got block = {self.block} and levels = "
+                    f"{self.levels} too: pass either memory, or block and levels"
+                )
 
     def run(self, problem: Problem, operands: Operands, method: Method) -> Trajectory:
         """Values by the method, gradients by blocks."""
         if problem.steps == 0:
             return forward(method, problem, operands)
         given, others, merge = split(operands)
-        keep = sizes.keep(problem, operands, self.block)
+        if self.memory is None:
+            keep = sizes.keep(problem, operands, self.block, self.levels)
+        else:
+            trace = partial(_program, problem, operands, method)
+            keep = budget.keep(problem, operands, budget.parse(self.memory), trace)
 
         @jax.custom_vjp
         def values(given: list[Any], others: list[Any]) -> Trajectory:
@@ -110,24 +153,14 @@ def _backward(
         problem, cotangents = replace(problem, read=None), cotangents._replace(outputs=None)
     pullback = _pullback(problem, operands, method)
     of_outputs, of_final = inexact(_arrays(cotangents.outputs)), inexact(_arrays(cotangents.final))
-    block = keep.every
-    if block == 1 and isinstance(pullback, GatedPullback):
-        block = sizes.backward_block(problem, operands)
-    if block == 1 and isinstance(pullback, LinearPullback):
-        block = sizes.prefix_block(problem, operands)
+    widest = sizes.block_of_kept(problem, operands) if keep.every == 1 else keep.every
 
-    def body(carry: Any, number: Any, start: Any, size: int) -> Any:
+    def step_back(carry: Any, first: State, start: Any, size: int) -> Any:
+        """Through one block."""
         sums, lam, of_xs = carry
         flags = problem.flags(operands, start, size)
         xs = problem.inputs(operands, start, size, flags.valid)
-        if keep.every > 1:
-            first, after = jax.tree.map(lambda k: k[number], kept.states), None
-        else:
-            previous = start + size if problem.reverse else start - 1
-            outside = previous == (problem.steps if problem.reverse else -1)
-            one = jax.tree.map(lambda k: lax.dynamic_index_in_dim(k, previous, keepdims=False), kept.states)
-            first = where(jnp.asarray(outside), operands.state, one)
-            after = take_block(kept.states, start, size)
+        after = take_block(kept.states, start, size) if keep.every == 1 else None
         block = Block(first, after, take_block(kept.products, start, size), xs, flags)
         sums, lam, of_block = pullback.block(sums, lam, block, take_block(of_outputs, start, size))
         if not xs_wanted:
@@ -136,15 +169,59 @@ def _backward(
             of_block = where(flags.valid, of_block, [jnp.zeros_like(x) for x in of_block])
         return sums, lam, put_block(of_xs, of_block, start)
 
+    def before(start: Any, size: int) -> State:
+        """The state before a block, where every state was kept."""
+        previous = start + size if problem.reverse else start - 1
+        outside = previous == (problem.steps if problem.reverse else -1)
+        one = jax.tree.map(lambda k: lax.dynamic_index_in_dim(k, previous, keepdims=False), kept.states)
+        return where(jnp.asarray(outside), operands.state, one)
+
+    def through(carry: Any, starts: State | None, start: Any, steps: int, spans: tuple[int, ...]) -> Any:
+        """Through `steps` steps, from the states before every `spans[0]` of them; None where all states were kept."""
+
+        def body(carry: Any, number: Any, offset: Any, size: int) -> Any:
+            begin = start + offset
+            first = before(begin, size) if starts is None else jax.tree.map(lambda k: k[number], starts)
+            inner = sizes.spans_within(spans[1:], size)
+            if not inner:
+                return step_back(carry, first, begin, size)
+            states = _starts(problem, operands, method, Segment(first, begin, size), inner)
+            return through(carry, states, begin, size, inner)
+
+        return over_blocks(body, carry, steps=steps, block=min(spans[0], steps), backward=not problem.reverse)
+
     carry = pullback.start(), of_final, zeros(operands.xs) if xs_wanted else []
-    sums, lam, of_xs = over_blocks(
-        body, carry, steps=problem.steps, block=min(block, problem.steps), backward=not problem.reverse
+    sums, lam, of_xs = through(
+        carry, None if keep.every == 1 else kept.states, 0, problem.steps, (widest, *keep.within)
     )
     of_params, of_emit, of_initial = pullback.finish(sums)
     shared = [*of_params, *of_emit, *add(lam, of_initial)]
     given = inexact(operands)
     shared = [g.astype(x.dtype) for g, x in zip(shared, given, strict=False)]
     return shared + (of_xs if xs_wanted else [None] * len(inexact(operands.xs)))
+
+
+def _program(problem: Problem, operands: Operands, method: Method, steps: int) -> Jaxpr:
+    """The program of stepping back through a block of `steps` steps, which is computed again."""
+    _, _, outputs = problem.step_shapes(operands)
+
+    def block(operands: Operands) -> Any:
+        pullback = _pullback(problem, operands, method)
+        flags = problem.flags(operands, 0, steps)
+        xs = problem.inputs(operands, 0, steps, flags.valid)
+        sums: Any = pullback.start()
+        again = Block(operands.state, None, None, xs, flags)
+        return pullback.block(sums, zeros(operands.state), again, inexact(empty(outputs, steps)))
+
+    return jax.make_jaxpr(block)(operands).jaxpr
+
+
+def _starts(problem: Problem, operands: Operands, method: Method, segment: Segment, spans: tuple[int, ...]) -> State:
+    """A segment run again: the states before every `spans[0]` steps of it."""
+    keep = Keep(spans[0], False, spans[1:])
+    again = forward(method, problem, operands, keep, segment)
+    assert again.kept is not None
+    return again.kept.states
 
 
 def _pullback(problem: Problem, operands: Operands, method: Method) -> Pullback:
