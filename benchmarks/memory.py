@@ -1,8 +1,8 @@
-"""Peak memory and time of one training step over a long sequence: BPTT against Autodiff.
+"""Peak memory and time of one training step over a long sequence: BPTT, of one level or more, against Autodiff.
 
     python -m benchmarks.memory --out benchmarks/results/NAME-memory.json
 
-Each adjoint runs in a fresh process, since a peak belongs to a process. The times are of both in one process, in turns.
+Each adjoint runs in a fresh process, since a peak belongs to a process. The times are of all in one process, in turns.
 """
 
 import argparse
@@ -20,25 +20,36 @@ import numpy as np
 
 from benchmarks import machine, report, turns
 
-ADJOINTS = ("BPTT", "Autodiff")
+PLAIN = "Autodiff"
+# What is compared with it, by the choices of BPTT.
+ADJOINTS: dict[str, dict[str, Any]] = {
+    "BPTT": {},
+    "BPTT-2-levels": {"levels": 2},
+    "BPTT-3-levels": {"levels": 3},
+    "BPTT-300MB": {"memory": "300MB"},
+    "BPTT-1MB": {"memory": "1MB"},
+}
 MIB = float(1 << 20)
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.memory", description="Peak memory and time of BPTT against Autodiff."
+        prog="python -m benchmarks.memory", description=f"Peak memory and time of BPTT against {PLAIN}."
     )
     parser.add_argument("--steps", type=int, default=100_000, help="τ")
     parser.add_argument("--input", type=int, default=64, help="entries of x(t)")
     parser.add_argument("--hidden", type=int, default=256, help="entries of h(t)")
-    parser.add_argument("--rounds", type=int, default=5, help="of the timing")
+    parser.add_argument("--adjoints", nargs="+", choices=ADJOINTS, default=["BPTT"], help=f"beside {PLAIN}")
+    parser.add_argument("--rounds", type=int, default=5, help="of the timing; 0: only the one step of each process")
     parser.add_argument(
         "--clock", choices=list(turns.CLOCKS), default="wall", help="cpu: seconds of work of all threads"
     )
     parser.add_argument("--device", choices=["cpu", "gpu"], help="default: what JAX finds")
     parser.add_argument("--out", type=Path, help="write the result here, as JSON")
-    parser.add_argument("--only", choices=ADJOINTS, help="measure the peak of this one, in this process, and print it")
+    parser.add_argument(
+        "--only", choices=[*ADJOINTS, PLAIN], help="measure the peak of this one, in this process, and print it"
+    )
     return parser.parse_args(arguments)
 
 
@@ -49,7 +60,7 @@ def training_step(adjoint: str, steps: int, inputs: int, hidden: int) -> tuple[A
 
     import jaxrnn
 
-    chosen = {"BPTT": jaxrnn.BPTT, "Autodiff": jaxrnn.Autodiff}[adjoint]()
+    chosen = jaxrnn.Autodiff() if adjoint == PLAIN else jaxrnn.BPTT(**ADJOINTS[adjoint])
     cell = jaxrnn.GRU(inputs, hidden)
 
     def loss(params: Any, xs: jax.Array) -> jax.Array:
@@ -75,7 +86,9 @@ def peak_of(adjoint: str, steps: int, inputs: int, hidden: int) -> dict[str, Any
     compile_s = time.perf_counter() - begin
     compiling = _peak()
     between = _forget_peak()
+    begin = time.perf_counter()
     jax.block_until_ready(compiled(params, xs))
+    step_s = time.perf_counter() - begin
     running = _peak()
     found = {
         "before_compile_MiB": before,
@@ -86,7 +99,9 @@ def peak_of(adjoint: str, steps: int, inputs: int, hidden: int) -> dict[str, Any
         "compile_and_step_MiB": max(compiling, running) - before,
         "ru_maxrss_MiB": _highest(),
         "xla_temporaries_MiB": compiled.memory_analysis().temp_size_in_bytes / MIB,
+        "inputs_MiB": xs.nbytes / MIB,
         "compile_s": compile_s,
+        "step_s": step_s,
     }
     on_device = jax.devices()[0].memory_stats()
     if on_device is not None:
@@ -116,12 +131,14 @@ def _peak() -> float:
     return _status("VmHWM") if Path("/proc/self/status").exists() else _highest()
 
 
-def times(steps: int, inputs: int, hidden: int, rounds: int, clock: str = "wall") -> tuple[dict[str, Any], float]:
-    """Seconds of a step of each adjoint, in turns, and the ratio of BPTT's to Autodiff's."""
+def times(
+    adjoints: Sequence[str], steps: int, inputs: int, hidden: int, rounds: int, clock: str = "wall"
+) -> dict[str, dict[str, float]]:
+    """Seconds of a step of each adjoint, in turns, and the ratio to plain JAX's."""
     import jax
 
     runs, firsts = {}, {}
-    for adjoint in ADJOINTS:
+    for adjoint in (*adjoints, PLAIN):
         function, arguments = training_step(adjoint, steps, inputs, hidden)
 
         def run(function: Callable[..., Any] = function, arguments: Any = arguments) -> Any:
@@ -130,12 +147,11 @@ def times(steps: int, inputs: int, hidden: int, rounds: int, clock: str = "wall"
         firsts[adjoint] = turns.timed(run)
         runs[adjoint] = run
     measured = turns.take_turns(runs, seconds=0, rounds=rounds, clock=turns.CLOCKS[clock])
-    spreads = {
+    return {
         adjoint: {f"{part}_s": value for part, value in turns.spread(measured[adjoint])._asdict().items()}
-        | {"first_call_s": firsts[adjoint]}
-        for adjoint in ADJOINTS
+        | {"first_call_s": firsts[adjoint], "time_ratio": turns.ratio(measured[adjoint], measured[PLAIN])}
+        for adjoint in runs
     }
-    return spreads, turns.ratio(measured["BPTT"], measured["Autodiff"])
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
@@ -149,15 +165,14 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         return found
     described = machine.describe(["jaxrnn"])
     adjoints = {}
-    for adjoint in ADJOINTS:
+    for adjoint in (*chosen.adjoints, PLAIN):
         command = [sys.executable, "-m", "benchmarks.memory", "--only", adjoint, "--device", device]
         command += ["--steps", str(chosen.steps), "--input", str(chosen.input), "--hidden", str(chosen.hidden)]
         run = subprocess.run(command, cwd=machine.ROOT, env=os.environ, stdout=subprocess.PIPE, text=True, check=True)
         adjoints[adjoint] = json.loads(run.stdout.splitlines()[-1])
-    spreads, ratio = times(*sizes, chosen.rounds, chosen.clock)
-    for adjoint in ADJOINTS:
-        adjoints[adjoint] |= spreads[adjoint]
-    plain, blocked = adjoints["Autodiff"], adjoints["BPTT"]
+    if chosen.rounds:
+        for adjoint, found in times(chosen.adjoints, *sizes, chosen.rounds, chosen.clock).items():
+            adjoints[adjoint] |= found
     result = {
         "kind": "memory",
         **described,
@@ -167,11 +182,6 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "steps": chosen.steps,
         "rounds": chosen.rounds,
         "adjoints": adjoints,
-        "ratios": {
-            "step": blocked["step_MiB"] / plain["step_MiB"],
-            "xla_temporaries": blocked["xla_temporaries_MiB"] / plain["xla_temporaries_MiB"],
-            "time": ratio,
-        },
         "load_average_after": os.getloadavg()[0],
     }
     if chosen.out is not None:

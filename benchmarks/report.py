@@ -136,36 +136,41 @@ def _notes(rows: list[dict[str, Any]], names: list[str]) -> str:
 
 
 def _memory(result: dict[str, Any]) -> str:
-    rows = []
-    for name, entry in result["adjoints"].items():
-        rows.append(
-            [
-                name,
-                f"{entry['step_MiB']:.1f}",
-                f"{entry['compile_and_step_MiB']:.1f}",
-                f"{entry['xla_temporaries_MiB']:.1f}",
-                f"{entry['median_s']:.2f} ({entry['lower_s']:.2f} to {entry['upper_s']:.2f})",
-                f"{entry['first_call_s']:.1f}",
-            ]
-        )
+    adjoints, rounds = result["adjoints"], result["rounds"]
+    plain = adjoints["Autodiff"]
+    rows, lines = [], []
+    for name, entry in adjoints.items():
+        if rounds:
+            seconds = f"{entry['median_s']:.2f} ({entry['lower_s']:.2f} to {entry['upper_s']:.2f})"
+            first = entry["first_call_s"]
+        else:
+            seconds, first = f"{entry['step_s']:.2f}", entry["compile_s"] + entry["step_s"]
+        sizes = [entry[part] for part in ("step_MiB", "compile_and_step_MiB", "xla_temporaries_MiB")]
+        rows.append([name, *(f"{size:.1f}" for size in sizes), seconds, f"{first:.1f}"])
+        if entry is not plain:
+            of_peak, of_temporaries = (entry[part] / plain[part] for part in ("step_MiB", "xla_temporaries_MiB"))
+            time = entry["time_ratio"] if rounds else entry["step_s"] / plain["step_s"]
+            lines.append(
+                f"{name} over Autodiff: {of_peak:.4f} of the peak of the step, {of_temporaries:.4f} of XLA's "
+                f"temporaries, {time:.2f} times the time."
+            )
     head = [
         "adjoint",
         "peak of the step, MiB",
         "peak of compilation and step, MiB",
         "XLA's temporaries, MiB",
-        "seconds a step, median (quartiles)",
+        "seconds a step, median (quartiles)" if rounds else "seconds of one step",
         "seconds of the first call",
     ]
-    ratios = result["ratios"]
+    timed = f"of all in one process, in turns, {rounds} rounds" if rounds else "of one step, in its own process"
     return "\n\n".join(
         [
             _head(result),
             f"One training step of {result['cell']}, {result['steps']} steps, batch 1, `emit=None`, loss on the final "
-            "state. Peaks are resident memory above what the process held before, each adjoint in its own process; "
-            f"times are of both in one process, in turns, {result['rounds']} rounds.",
+            f"state. Peaks are resident memory above what the process held before, each adjoint in its own process; "
+            f"times are {timed}.",
             _table(head, rows),
-            f"BPTT over Autodiff: {ratios['step']:.4f} of the peak of the step, {ratios['xla_temporaries']:.4f} of "
-            f"XLA's temporaries, {ratios['time']:.2f} times the time.",
+            "\n".join(lines),
         ]
     )
 
