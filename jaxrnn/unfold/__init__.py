@@ -6,6 +6,7 @@ from jaxrnn.unfold.adjoints.truncated import TruncatedBPTT
 from jaxrnn.unfold.api import Unfolding, states, unfold
 from jaxrnn.unfold.associative import Associative
 from jaxrnn.unfold.method import Certificate
+from jaxrnn.unfold.newton import Newton
 from jaxrnn.unfold.scan import Scan
 from jaxrnn.unfold.shooting import Shooting
 
@@ -14,6 +15,7 @@ __all__ = [
     "Associative",
     "Autodiff",
     "Certificate",
+    "Newton",
     "Scan",
     "Shooting",
     "TruncatedBPTT",

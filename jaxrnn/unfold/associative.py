@@ -54,7 +54,9 @@ class Associative(Method):
         last = jax.tree.map(lambda s: s[0 if problem.reverse else -1], states) if problem.steps else state
         return Solved(last, states, None, None)
 
-    def recur(self, step: Step, first: Any, items: Any, backward: bool, valid: jax.Array | None = None) -> Solved:
+    def recur(
+        self, step: Step, first: Any, items: Any, backward: bool, valid: jax.Array | None = None, axes: int = 0
+    ) -> Solved:
         """Only what is known to be linear can be composed."""
         raise _not_linear(step)
 

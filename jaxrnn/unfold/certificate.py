@@ -99,6 +99,21 @@ def or_in_turn(found: Solved, in_turn: Callable[[], Solved], tolerance: float) -
     return lax.while_loop(too_large, body, found)
 
 
+def hold(states: Any, first: Any, valid: jax.Array | None, backward: bool) -> tuple[Any, Any]:
+    """The state after the last valid step, and all states, which padding leaves as they were, to the last bit."""
+    if valid is None:
+        return jax.tree.map(lambda s: s[0 if backward else -1], states), states
+    steps = valid.sum(0)
+    index = jnp.zeros_like(steps) if backward else jnp.maximum(steps - 1, 0)
+
+    def at_the_end(s: jax.Array) -> jax.Array:
+        return jnp.take_along_axis(s, index.reshape(1, *index.shape, *(1,) * (s.ndim - 1 - index.ndim)), 0)[0]
+
+    last = where(steps > 0, jax.tree.map(at_the_end, states), first)
+    padding = jax.tree.map(lambda s: s[None], first if backward else last)
+    return last, where(valid, states, padding)
+
+
 def nothing_found(state: Any) -> Certificate:
     """Of no window."""
     count = jnp.zeros((), jnp.int32)

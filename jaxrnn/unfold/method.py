@@ -59,10 +59,13 @@ class Method(abc.ABC):
         """The states of a window that starts from `state`; the extras are its recurrent products, if asked for."""
 
     @abc.abstractmethod
-    def recur(self, step: Step, first: Any, items: Any, backward: bool, valid: jax.Array | None = None) -> Solved:
+    def recur(
+        self, step: Step, first: Any, items: Any, backward: bool, valid: jax.Array | None = None, axes: int = 0
+    ) -> Solved:
         """The states of any recurrence, `state, extra = step(state, item)`, from the items of each step, time first.
 
-        `valid`, (time, *batch), tells the steps of padding, which leave the state as it is.
+        `valid`, (time, *batch), tells the steps of padding, which leave the state as it is; `axes`, how many of the
+        first axes of every array of the state belong to a batch.
         """
 
     @abc.abstractmethod

@@ -129,6 +129,22 @@ class Problem:
 
         return jax.eval_shape(step, operands, row_shapes(operands.xs))
 
+    def batch_axes(self, operands: Operands) -> int:
+        """The first axes of every array of the state along which the sequences of a batch lie."""
+        try:
+            one = jax.tree.leaves(jax.eval_shape(lambda p: self.cell.initial_state(p, ()), operands.params))
+            given = jax.tree.leaves(operands.state)
+            return max(0, min((s.ndim - o.ndim for s, o in zip(given, one, strict=True)), default=0))
+        except (ValueError, NotImplementedError):  # a cell that has no state of its own: as lengths or inputs tell
+            pass
+        if operands.lengths is not None or operands.resets is not None:
+            flags = self.flags(operands, 0, 1)
+            return max(flag.ndim - 1 for flag in (flags.valid, flags.reset) if flag is not None)
+        xs = jax.tree.leaves(self.select(row_shapes(operands.xs)))
+        axes = xs[0].ndim - jnp.issubdtype(xs[0].dtype, jnp.inexact) if xs else 0
+        batch = xs[0].shape[:axes] if xs else ()
+        return axes if all(s.shape[:axes] == batch for s in jax.tree.leaves(operands.state)) else 0
+
 
 def where(condition: jax.Array, yes: Any, no: Any) -> Any:
     """`jnp.where` over two trees, the condition's axes being the first axes of every leaf."""

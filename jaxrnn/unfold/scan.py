@@ -73,7 +73,9 @@ class Scan(Method):
         (final, _), (states, extras) = lax.scan(ahead, first, flags, reverse=problem.reverse, unroll=self.unroll)
         return Solved(final, states, extras, None)
 
-    def recur(self, step: Step, first: Any, items: Any, backward: bool, valid: jax.Array | None = None) -> Solved:
+    def recur(
+        self, step: Step, first: Any, items: Any, backward: bool, valid: jax.Array | None = None, axes: int = 0
+    ) -> Solved:
         """The states of any recurrence, one after another."""
 
         def both(state: Any, item: Any) -> Any:

@@ -12,7 +12,7 @@ from jaxrnn.cells import checks
 from jaxrnn.cells.base import Inputs, State
 from jaxrnn.unfold import certificate, sizes
 from jaxrnn.unfold.method import Certificate, Method, Solved, Step
-from jaxrnn.unfold.problem import Flags, Operands, Problem, where
+from jaxrnn.unfold.problem import Flags, Operands, Problem
 from jaxrnn.unfold.scan import Scan
 from jaxrnn.unfold.sharding import varying
 from jaxrnn.unfold.steps import steps_of
@@ -90,7 +90,9 @@ class Shooting(Method):
 
         return sweeps.run(state, in_turn)
 
-    def recur(self, step: Step, first: Any, items: Any, backward: bool, valid: jax.Array | None = None) -> Solved:
+    def recur(
+        self, step: Step, first: Any, items: Any, backward: bool, valid: jax.Array | None = None, axes: int = 0
+    ) -> Solved:
         """The states of any recurrence."""
         blocks = self._blocks(first, jax.tree.leaves(items)[0].shape[0])
         sweeps = _Sweeps(self, step, items, valid, blocks, backward)
@@ -209,18 +211,9 @@ class _Sweeps:
 
             states, extras = jax.tree.map(join, (states, extras), tuple(tail))
             report = report._replace(depth=report.depth + self.rest)
-        if self.valid is None:
-            return Solved(jax.tree.map(lambda s: s[0 if self.backward else -1], states), states, extras, report)
         # Blocks of padding never started from where their sequences ended: what they hold is put right here.
-        steps = self.valid.sum(0)
-        index = jnp.zeros_like(steps) if self.backward else jnp.maximum(steps - 1, 0)
-
-        def at_the_end(s: jax.Array) -> jax.Array:
-            return jnp.take_along_axis(s, index.reshape(1, *index.shape, *(1,) * (s.ndim - 1 - index.ndim)), 0)[0]
-
-        last = where(steps > 0, jax.tree.map(at_the_end, states), first)
-        padding = jax.tree.map(lambda s: s[None], first if self.backward else last)
-        return Solved(last, where(self.valid, states, padding), extras, report)
+        last, states = certificate.hold(states, first, self.valid, self.backward)
+        return Solved(last, states, extras, report)
 
     def _side_by_side(self, a: jax.Array) -> jax.Array:
         return a.reshape(self.blocks, self.size, *a.shape[1:])

@@ -19,6 +19,10 @@ PREFIX_STEP = 1 << 16  # bytes that one of its steps makes on a CPU: below, star
 SHOOTING_ROWS = 16  # rows of a sweep: blocks side by side times rows of the batch
 SHOOTING_STEPS = 32  # steps of a block, at least
 SHOOTING_WINDOW = 1 << 27  # bytes of states, products and outputs that a window of a sweep holds
+NEWTON_LONGEST = 1 << 14  # steps of a window of Newton's method
+NEWTON_WINDOW = 1 << 24  # bytes of its Jacobians on a CPU; a prefix scan holds about four times as much
+NEWTON_LAUNCHES = 1 << 29  # the same on an accelerator; a guess, not measured
+NEWTON_COLUMNS = 1 << 24  # bytes of the Jacobian-vector products that are there at once, of which a diagonal is kept
 KEEP_PRODUCTS = 128 << 20  # bytes of recurrent products that may be kept for every step
 KEEP_STATES = 64 << 20  # bytes of states that may be kept for every step
 KEEP_BESIDE = 3  # times what lives anyway: xs, outputs, and √τ steps that are recomputed at once
@@ -187,3 +191,14 @@ def shooting_window(problem: Problem, operands: Operands) -> int:
     """Steps that are swept at once: what they hold is to fit in memory, and to be long beside the memory of a net."""
     state, products, outputs = problem.step_shapes(operands)
     return max(1024, SHOOTING_WINDOW // max(1, tree_bytes(state) + tree_bytes(products) + tree_bytes(outputs)))
+
+
+def newton_window(jacobian: int) -> int:
+    """Steps that Newton's method finds at once, given the bytes of one Jacobian: they are all in memory."""
+    room = NEWTON_WINDOW if jax.default_backend() == "cpu" else NEWTON_LAUNCHES
+    return max(2, min(NEWTON_LONGEST, room // max(1, jacobian)))
+
+
+def newton_columns(column: int) -> int:
+    """Columns of a Jacobian, of so many bytes each, that are found at once where only its diagonal is kept."""
+    return max(1, NEWTON_COLUMNS // max(1, column))

@@ -124,7 +124,8 @@ class GatedPullback:
             return parts.step_back(through, lam, of_state, flag)
 
         items = jax.vmap(linearize)(*at) if pointwise else at, of_after, flags
-        solved = self.method.recur(back, lam, items, not self.problem.reverse, flags.valid)
+        axes = self.problem.batch_axes(self.operands)
+        solved = self.method.recur(back, lam, items, not self.problem.reverse, flags.valid, axes)
         (of_read, of_arrays), of_initial = solved.extras
         if pointwise:
             of_arrays = parts.over_time(of_arrays)

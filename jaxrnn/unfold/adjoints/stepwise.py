@@ -58,7 +58,8 @@ class StepwisePullback:
             pull = vjp(lambda s: self._step(self.operands.params, s, x), state)[1]
             return parts.step_back(lambda lam: (pull(lam)[0], None), lam, of_state, flag)
 
-        solved = self.method.recur(back, lam, (entered, xs, of_after, flags), not backward, flags.valid)
+        axes = self.problem.batch_axes(self.operands)
+        solved = self.method.recur(back, lam, (entered, xs, of_after, flags), not backward, flags.valid, axes)
         lams = parts.through_steps(lam, solved.states, of_after, flags, backward)
         every = jax.vmap(self.step.function, in_axes=(None, 0, 0), axis_size=flags.time.size)
         of_arrays, of_driven = vjp(lambda arrays, xs: every(arrays, entered, xs), self.step.arrays, xs)[1](lams)
