@@ -24,6 +24,7 @@ BAD = {
     "shape": (GOOD | {"b": np.zeros(4, np.float32)}, r"b has shape \(4,\), expected \(3,\)"),
     "integers": (GOOD | {"b": np.zeros(3, int)}, "b must be of a floating type, got int64"),
     "types": (GOOD | {"b": np.zeros(3)}, "U is float32, but b is float64: pass dtype="),
+    "no array": (GOOD | {"b": [[1.0], [1.0, 2.0]]}, "b is no array but list"),
     "nan": (GOOD | {"U": np.full((2, 3), np.nan, np.float32)}, "U has 6 entries that are NaN"),
     "bfloat16": ({name: (a + np.inf).astype(jnp.bfloat16) for name, a in GOOD.items()}, r"6 entries .*\(as bfloat16"),
 }
@@ -41,6 +42,10 @@ def test_a_type_may_be_chosen():
         arrays.exactly("file", mixed, SHAPES, dtype=jnp.float32)
     with pytest.raises(ValueError, match="dtype must be a floating type, got int32"):
         arrays.exactly("file", GOOD, SHAPES, dtype=jnp.int32)
+    with pytest.raises(
+        TypeError, match=r"^file: dtype must be a floating type, such as jnp.float32, got 'single float'"
+    ):
+        arrays.exactly("file", GOOD, SHAPES, dtype="single float")
     found = arrays.exactly("file", GOOD | {"b": np.ones(3)}, SHAPES, dtype=jnp.bfloat16)
     assert [(name, a.dtype) for name, a in found.items()] == [("U", jnp.bfloat16), ("b", jnp.bfloat16)]
 

@@ -177,6 +177,12 @@ def test_out_and_in_again_is_the_same(layer: Any, api: Any) -> None:
     )
 
 
+def test_arrays_may_say_how_they_are_divided() -> None:
+    module, variables = to_flax(GRU(D, H), params := GRU(D, H).init(jax.random.key(0)), linen)
+    boxed = jax.tree.map(lambda a: linen.Partitioned(a, (None,) * a.ndim), variables)
+    grid.close(from_flax((module, boxed))[1], params, 0, 0)
+
+
 def _zero_c(tree: Any) -> Any:
     return jax.tree.map(
         lambda p: p._replace(c=jnp.zeros_like(p.c)) if hasattr(p, "c") else p, tree, is_leaf=lambda p: hasattr(p, "c")
@@ -226,6 +232,8 @@ REFUSED = {
     "shape": (lambda: _changed("bias", "iz", NAN[:2]), ValueError, r"iz/bias has shape \(2,\), expected \(3,\)"),
     "nan": (lambda: _changed("bias", "hn", NAN), ValueError, "hn/bias has 1 entries that are NaN"),
     "collections": (lambda: (_cell(linen)[0], {"cache": {}}), ValueError, "variables must hold params and nothing"),
+    "no dict": (lambda: (_cell(linen)[0], {"params": [3]}), ValueError, "params must be a dict of arrays .*, got list"),
+    "no array": (lambda: _changed("bias", "iz", jax.random.key(0)), ValueError, "iz/bias is no array but"),
     "no variables": (lambda: linen.GRUCell(H), TypeError, "for linen, the pair"),
 }
 

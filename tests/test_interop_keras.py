@@ -310,6 +310,12 @@ def _archive(config: bytes, weights: bytes, **options: Any) -> bytes:
     return made.getvalue()
 
 
+def _spoilt(archive: bytes) -> bytes:
+    """An archive whose last file cannot be unpacked."""
+    at = archive.rindex(b"model.weights.h5", 0, archive.index(b"PK\x01\x02")) + 40
+    return archive[:at] + b"\xff" * 20 + archive[at + 20 :]
+
+
 BOMB = {"compression": zipfile.ZIP_DEFLATED}
 CHANGES = {  # of the configuration of half.keras, whose second layer after the input is an LSTM
     "lambda": (lambda layers: layers[2].update(class_name="Lambda"), TypeError, "is of the kind Lambda"),
@@ -319,6 +325,7 @@ CHANGES = {  # of the configuration of half.keras, whose second layer after the 
     "no units": (lambda layers: layers[2]["config"].pop("units"), ValueError, "units must be a whole number .*None"),
     "one more": (lambda layers: layers.append(layers[2]), ValueError, "two layers have one name: .*lstm"),
     "bias": (lambda layers: layers[2]["config"].update(use_bias=False), ValueError, "not expected .*/bias"),
+    "list for name": (lambda layers: layers[2]["config"].update(name=["lstm"]), ValueError, "a layer without a name"),
     "no name": (lambda layers: layers[2]["config"].pop("name"), ValueError, "a layer without a name"),
     "no list": (lambda layers: layers.clear(), ValueError, "there are no layers"),
 }
@@ -337,6 +344,9 @@ def test_a_model_that_is_not_keras_own_is_named(
 CONTENTS = {
     "no zip": ("model.keras", lambda whole, weights: weights, "not a whole .keras file, which is a zip"),
     "cut": ("model.keras", lambda whole, weights: whole[: len(whole) // 2], "not a whole .keras file"),
+    "end": ("model.keras", lambda whole, weights: whole[len(whole) // 2 :], "not a whole .keras file"),
+    "stream": ("model.keras", lambda whole, weights: _spoilt(_archive(b"{}", weights, **BOMB)), "not a whole .keras f"),
+    "characters": ("model.weights.h5", lambda whole, weights: weights.replace(b"lstm\0", b"l\xd9tm\0"), "not a"),
     "json": ("model.keras", lambda whole, weights: _archive(b"{", weights), "config.json is not JSON"),
     "deep": ("model.keras", lambda whole, weights: _archive(b"[" * 100_000, weights), "config.json is not JSON"),
     "list": ("model.keras", lambda whole, weights: _archive(b"[]", weights), "describes no model of layers"),
@@ -422,6 +432,8 @@ def test_names_and_layers_are_for_some_sources(model: Any, files: Path, tmp_path
         from_keras(files / "model.keras", layer=LSTM(D, H))
     with pytest.raises(ValueError, match=r"no layer third: there are both, dense.*, first, last, symbols"):
         from_keras(model, names=["first", "third"])
+    with pytest.raises(TypeError, match=r"names must be the name of a layer, or a list of names, got \[3\]"):
+        from_keras(model, names=[3])
     with pytest.raises(TypeError, match=r"symbols is of the kind Embedding: .* the names of those to read"):
         from_keras(files / "model.keras")
     twice = keras.Model(model.inputs, model.outputs)

@@ -219,6 +219,12 @@ def weights(**changed: Any) -> dict[str, Any]:
     return {name: np.asarray(a, np.float32) if a is not None and a is not B else a for name, a in found.items()}
 
 
+def _spoilt(node: Any) -> Any:
+    """A node with an attribute whose name is in no known characters."""
+    raw = node.SerializeToString()
+    return onnx.NodeProto.FromString(raw.replace(b"direction", b"dire\xd9tion"))
+
+
 STATE = "X W R B - initial_h"
 BAD = {
     "clip": (node(clip=3.0), {}, "clip=3.0 is not supported: only nodes without it"),
@@ -238,6 +244,7 @@ BAD = {
     "nothing": (node(inputs="X W"), {}, "not a valid node"),
     "no R": (node(inputs="X W - B"), {}, "not a valid node"),
     "kind of attribute": (node(direction=1), {}, "not a valid node"),
+    "characters": (_spoilt(node(direction="reverse")), {}, "not a valid node"),
     "unknown attribute": (node(output_sequence=1), {}, "not a valid node"),
     "state": (node(inputs=STATE), {"initial_h": np.ones((1, 1, 3))}, "initial_h is a constant that is not zero"),
 }

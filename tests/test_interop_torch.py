@@ -329,6 +329,8 @@ def test_other_modules_are_refused() -> None:
     for module, name in ((nn.Sequential(nn.GRU(2, 3)), "Sequential"), (Mine(2, 3), "Mine"), (3, "int")):
         with pytest.raises(TypeError, match=f"expected an nn.RNN, .* got {name}: pass the recurrent module within it"):
             from_torch(module)
+    with pytest.raises(TypeError, match="from_torch: prefix must be a string, got 3"):
+        from_torch(entries(), prefix=3)  # pyright: ignore[reportArgumentType]
 
 
 REFUSED = {

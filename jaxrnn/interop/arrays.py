@@ -106,6 +106,7 @@ def exactly(
     Raises:
         ValueError: an array is missing, is not expected, has another shape, is not of a floating type, is of another
             type than the others, or is not finite.
+        TypeError: a dtype that is none.
 
     Example:
         exactly("model.npz", np.load("model.npz"), {"U": (3, 8), "W": (8, 8), "b": (8,)})["U"]
@@ -113,7 +114,7 @@ def exactly(
     if found.keys() != shapes.keys():
         missing, extra = listed(shapes.keys() - found.keys()), listed(found.keys() - shapes.keys())
         raise ValueError(f"{where}: other arrays than expected: missing {missing}; not expected {extra}{hint}")
-    arrays = {name: np.asarray(found[name]) for name in shapes}
+    arrays = {name: _array(where, name, found[name]) for name in shapes}
     for name, shape in shapes.items():
         if arrays[name].shape != tuple(shape):
             raise ValueError(f"{where}: {name} has shape {arrays[name].shape}, expected {tuple(shape)}")
@@ -129,6 +130,13 @@ def exactly(
     return arrays
 
 
+def _array(where: str, name: str, value: Any) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:  # such as keys of random numbers, or lists of several lengths
+        raise ValueError(f"{where}: {name} is no array but {type(value).__name__} ({error})") from None
+
+
 def _floating_type(where: str, arrays: Mapping[str, np.ndarray], dtype: DTypeLike | None) -> np.dtype:
     """The type that JAX is to have the arrays in: `dtype`, or the one that they share."""
     for name, array in arrays.items():
@@ -142,7 +150,10 @@ def _floating_type(where: str, arrays: Mapping[str, np.ndarray], dtype: DTypeLik
                 raise ValueError(
                     f"{where}: {first} is {dtype}, but {name} is {arrays[name].dtype}: pass dtype=... to choose one"
                 )
-    dtype = jnp.dtype(dtype)
+    try:
+        dtype = jnp.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"{where}: dtype must be a floating type, such as jnp.float32, got {dtype!r}") from None
     if not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError(f"{where}: dtype must be a floating type, got {dtype}")
     return dtype

@@ -55,11 +55,13 @@ def from_flax(source: Any, *, dtype: DTypeLike | None = None) -> tuple[Layer | C
         if not isinstance(variables, Mapping) or set(variables) != {"params"}:
             kind = sorted(variables) if isinstance(variables, Mapping) else type(variables).__name__
             raise ValueError(f"{where}: variables must hold params and nothing else, got {kind}")
-        found = variables["params"]
+        found = linen.meta.unbox(variables["params"])  # of what says how arrays are divided among devices
     else:
         raise TypeError(
             f"{where}: expected an nnx module or, for linen, the pair (module, variables), got {type(source).__name__}"
         )
+    if not isinstance(found, Mapping):
+        raise ValueError(f"{where}: params must be a dict of arrays by their paths, got {type(found).__name__}")
     flat = traverse_util.flatten_dict(dict(found))
     given = {"/".join(map(str, path)): array for path, array in flat.items()}
     part = flax_read.read(where, module, given, "", False)

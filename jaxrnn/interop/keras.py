@@ -274,6 +274,8 @@ def _chosen(where: str, found: Sequence[tuple[str, Any]], names: Any) -> list[An
     if len(by_name) < len(found):
         raise ValueError(f"{where}: two layers have one name: {arrays.listed(name for name, _ in found)}")
     wanted = list(by_name) if names is None else [names] if isinstance(names, str) else list(names)
+    if not all(isinstance(name, str) for name in wanted):
+        raise TypeError(f"{where}: names must be the name of a layer, or a list of names, got {names!r}")
     missing = [name for name in wanted if name not in by_name]
     if missing:
         raise ValueError(f"{where}: no layer {arrays.listed(missing)}: there are {arrays.listed(by_name)}")

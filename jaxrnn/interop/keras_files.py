@@ -16,6 +16,7 @@ import numpy as np
 from jaxrnn.interop import arrays
 
 WEIGHTS = ("kernel", "recurrent_kernel", "bias")  # of a cell, in the order of Keras
+_MEMBERS = "config.json", "model.weights.h5"  # of a .keras archive
 _SIDES = {"": "", "forward_layer/": "forward/", "backward_layer/": "backward/"}
 
 
@@ -27,25 +28,25 @@ def read_archive(where: str, path: Path) -> tuple[dict[str, Any], bytes]:
         ValueError: not such an archive, not whole, or one that unpacks to a hundred times its size.
     """
     _there(path)
+    whole = path.stat().st_size
     try:
         with zipfile.ZipFile(path) as archive:
-            found = []
-            for name in ("config.json", "model.weights.h5"):
-                if name not in archive.namelist():
-                    raise ValueError(f"{where}: not a .keras file: it holds no {name}")
-                info = archive.getinfo(name)
-                if info.file_size > 100 * info.compress_size:
-                    raise ValueError(
-                        f"{where}: {name} would unpack from {info.compress_size} to {info.file_size} bytes"
-                    )
-                found.append(archive.read(name))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{where}: not a whole .keras file, which is a zip archive ({error})") from None
+            infos = {info.filename: info for info in archive.infolist() if info.filename in _MEMBERS}
+            packed = {name: min(info.compress_size, whole) for name, info in infos.items()}
+            found = {name: archive.read(name) for name, info in infos.items() if info.file_size <= 100 * packed[name]}
+    except Exception as error:  # of any kind, for a file that may hold anything
+        kind = type(error).__name__
+        raise ValueError(f"{where}: not a whole .keras file, which is a zip archive ({kind}: {error})") from None
+    for name in _MEMBERS:
+        if name not in infos:
+            raise ValueError(f"{where}: not a .keras file: it holds no {name}")
+        if name not in found:
+            raise ValueError(f"{where}: {name} would unpack from {packed[name]} to {infos[name].file_size} bytes")
     try:
-        configuration = json.loads(found[0])
+        configuration = json.loads(found["config.json"])
     except (ValueError, RecursionError) as error:  # the latter: nested too deeply
         raise ValueError(f"{where}: config.json is not JSON: {error}") from None
-    return configuration, found[1]
+    return configuration, found["model.weights.h5"]
 
 
 def layers(where: str, configuration: Any) -> list[tuple[str, dict[str, Any]]]:
@@ -55,7 +56,8 @@ def layers(where: str, configuration: Any) -> list[tuple[str, dict[str, Any]]]:
     if not isinstance(found, list):
         raise ValueError(f"{where}: config.json describes no model of layers")
     for one in found:
-        if not isinstance(one, dict) or not isinstance(one.get("config"), dict) or "name" not in one["config"]:
+        config = one.get("config") if isinstance(one, dict) else None
+        if not isinstance(config, dict) or not isinstance(config.get("name"), str):
             raise ValueError(f"{where}: config.json describes a layer without a name")
     if configuration.get("class_name") == "Sequential":  # which keeps its input apart
         found = [one for one in found if one.get("class_name") != "InputLayer"]
@@ -90,7 +92,7 @@ def opened(where: str, source: Path | bytes) -> Iterator[Any]:
     try:
         with h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r") as file:
             yield _layers(where, file)
-    except (OSError, KeyError, RuntimeError) as error:
+    except (OSError, KeyError, RuntimeError, UnicodeError) as error:
         raise ValueError(f"{where}: not a whole HDF5 file ({error})") from None
 
 

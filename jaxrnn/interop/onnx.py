@@ -184,7 +184,7 @@ class _Attributes(NamedTuple):
 def _attributes(where: str, node: Any) -> _Attributes:
     try:
         onnx.checker.check_node(node)
-    except onnx.checker.ValidationError as error:
+    except (onnx.checker.ValidationError, UnicodeError) as error:
         raise ValueError(f"{where}: not a valid node ({error})") from None
     given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     direction = given.pop("direction", b"forward").decode(errors="replace")

@@ -58,6 +58,8 @@ def from_torch(
     """
     if activation not in (None, "tanh", "relu"):
         raise ValueError(f"from_torch: activation must be 'tanh' or 'relu', got {activation!r}")
+    if not isinstance(prefix, str):
+        raise TypeError(f"from_torch: prefix must be a string, got {prefix!r}")
     where, entries, form = "from_torch", source, None
     if isinstance(source, str | os.PathLike):
         where, entries = f"from_torch: {os.fspath(source)}", _read(Path(source))
