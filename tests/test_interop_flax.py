@@ -384,6 +384,8 @@ def test_parameters_and_variables() -> None:
     assert jax.tree.all(jax.tree.map(lambda a, b: a.dtype == b.dtype and (a == b).all(), again, params))
     with pytest.raises(ValueError, match=r"linen.parameters: .* missing backward.U.*; not expected none"):
         ours_linen.parameters(layer, {"params": {}})
+    with pytest.raises(ValueError, match=r"linen.parameters: variables must be a dict that holds params, got dict"):
+        ours_linen.parameters(layer, {"batch_stats": {}})
     with pytest.raises(TypeError, match=r"nnx.Recurrent: expected a layer or a cell, got 3"):
         ours_nnx.Recurrent(3, rngs=nnx.Rngs(0))  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"nnx.Recurrent: neither params nor rngs"):

@@ -433,7 +433,7 @@ def test_names_and_layers_are_for_some_sources(model: Any, files: Path, tmp_path
     with pytest.raises(ValueError, match=r"no layer third: there are both, dense.*, first, last, symbols"):
         from_keras(model, names=["first", "third"])
     with pytest.raises(TypeError, match=r"names must be the name of a layer, or a list of names, got \[3\]"):
-        from_keras(model, names=[3])
+        from_keras(model, names=[3])  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match=r"symbols is of the kind Embedding: .* the names of those to read"):
         from_keras(files / "model.keras")
     twice = keras.Model(model.inputs, model.outputs)

@@ -1,5 +1,6 @@
 """Cells and layers of this library within models of Flax linen."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -13,23 +14,16 @@ from jaxrnn.unfold import BPTT, Scan
 
 
 class Recurrent(linen.Module):
-    """Any cell or layer as a linen `Module`, called as `linen.RNN` is.
+    """Any cell or layer as a linen `Module`, called as `linen.RNN` is; `sequences.call` says where it differs.
 
     Each array of the layer's parameters is a parameter of the module, named by its path: `U`, or `0.forward.U` in
     layers within layers. `variables(layer, params)` and `parameters(layer, variables)` go from one to the other. Where
     `apply` is given a key for `dropout`, layers with dropout are in training.
 
-    It differs from `linen.RNN` in this: the carry is the state of the cell or layer, such as `LSTMState(h, c)`; outputs
-    past `seq_lengths` are zero; a length of 0 gives the initial carry.
-
     Attributes:
         layer: a cell or a layer.
-        time_major: inputs and outputs are `(time, *batch, features)` rather than `(*batch, time, features)`.
-        return_carry: return the pair (carry, outputs) rather than outputs.
-        reverse: from the last valid step to the first.
-        keep_order: in reverse, outputs stay beside the inputs of their time; else the last comes first.
-        method: how values are computed, as in `unfold`.
-        adjoint: how gradients are computed, as in `unfold`.
+        time_major, return_carry, reverse, keep_order: what a call does that does not say it, as in `sequences.call`.
+        method, adjoint: how values and gradients are computed, as in `unfold`.
         param_dtype: the floating type of parameters.
 
     Raises:
@@ -63,20 +57,7 @@ class Recurrent(linen.Module):
         reverse: bool | None = None,
         keep_order: bool | None = None,
     ) -> Any:
-        """Run over whole sequences. What is None here is as the module was made.
-
-        Args:
-            inputs: `(*batch, time, features)`, or time first with `time_major`.
-            initial_carry: the state to start from; None for the initial one.
-            seq_lengths: integers of the shape of the batch.
-            return_carry: return the pair (carry, outputs).
-            time_major: time is the first axis.
-            reverse: from the last valid step to the first.
-            keep_order: in reverse, outputs stay beside the inputs of their time.
-
-        Returns:
-            Outputs with their axes as in inputs; with `return_carry`, the pair (carry, outputs).
-        """
+        """Run over whole sequences, as `sequences.call` says; what is None here is as the module was made."""
         layer = sequences.as_layer("linen.Recurrent", self.layer)
         like = jax.eval_shape(lambda key: layer.init(key, self.param_dtype), jax.random.key(0))
         if self.is_initializing():
@@ -85,18 +66,17 @@ class Recurrent(linen.Module):
             start = jax.tree.leaves(like)  # for their shapes
         params = [self.param(name, lambda _, a=a: _made(a)) for name, a in zip(_names(like), start, strict=True)]
         return sequences.call(
+            self,
             layer,
             jax.tree.unflatten(jax.tree.structure(like), params),
             inputs,
             initial_carry=initial_carry,
             seq_lengths=seq_lengths,
-            return_carry=self.return_carry if return_carry is None else return_carry,
-            time_major=self.time_major if time_major is None else time_major,
-            reverse=self.reverse if reverse is None else reverse,
-            keep_order=self.keep_order if keep_order is None else keep_order,
+            return_carry=return_carry,
+            time_major=time_major,
+            reverse=reverse,
+            keep_order=keep_order,
             key=self.make_rng("dropout") if self.has_rng("dropout") else None,
-            method=self.method,
-            adjoint=self.adjoint,
         )
 
 
@@ -135,7 +115,10 @@ def parameters(layer: Any, variables: Any) -> Params:
     where = "linen.parameters"
     like = jax.eval_shape(sequences.as_layer(where, layer).init, jax.random.key(0))
     shapes = dict(zip(_names(like), (leaf.shape for leaf in jax.tree.leaves(like)), strict=True))
-    found = arrays.exactly(where, dict(variables.get("params", {})), shapes)
+    given = variables.get("params") if isinstance(variables, Mapping) else None
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{where}: variables must be a dict that holds params, got {type(variables).__name__}")
+    found = arrays.exactly(where, given, shapes)
     return arrays.to_jax(where, jax.tree.unflatten(jax.tree.structure(like), found.values()))
 
 

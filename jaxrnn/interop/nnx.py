@@ -14,22 +14,15 @@ from jaxrnn.unfold import BPTT, Scan
 
 
 class Recurrent(nnx.Module):
-    """Any cell or layer as an `nnx.Module`, called as `nnx.RNN` is.
+    """Any cell or layer as an `nnx.Module`, called as `nnx.RNN` is; `sequences.call` says where it differs.
 
     The parameters are a tree of `nnx.Param` like the one that `layer.init` gives, at `params`, so that optimizers,
     `nnx.grad`, `nnx.split` and checkpoints find them. `nnx.as_pure(module.params)` is what `layer.apply` takes.
 
-    It differs from `nnx.RNN` in this: the carry is the state of the cell or layer, such as `LSTMState(h, c)`; outputs
-    past `seq_lengths` are zero; a length of 0 gives the initial carry.
-
     Args:
         layer: a cell or a layer.
-        time_major: inputs and outputs are `(time, *batch, features)` rather than `(*batch, time, features)`.
-        return_carry: return the pair (carry, outputs) rather than outputs.
-        reverse: from the last valid step to the first.
-        keep_order: in reverse, outputs stay beside the inputs of their time; else the last comes first.
-        method: how values are computed, as in `unfold`.
-        adjoint: how gradients are computed, as in `unfold`.
+        time_major, return_carry, reverse, keep_order: what a call does that does not say it, as in `sequences.call`.
+        method, adjoint: how values and gradients are computed, as in `unfold`.
         params: parameters to start from, as `layer.init` gives them, of this library or of `from_torch` and the like;
             None to draw them.
         param_dtype: the floating type of parameters that are drawn.
@@ -87,35 +80,23 @@ class Recurrent(nnx.Module):
         keep_order: bool | None = None,
         rngs: nnx.Rngs | nnx.RngStream | None = None,
     ) -> Any:
-        """Run over whole sequences. What is None here is as the module was made.
+        """Run over whole sequences, as `sequences.call` says; what is None here is as the module was made.
 
-        Args:
-            inputs: `(*batch, time, features)`, or time first with `time_major`.
-            initial_carry: the state to start from; None for the initial one.
-            seq_lengths: integers of the shape of the batch.
-            return_carry: return the pair (carry, outputs).
-            time_major: time is the first axis.
-            reverse: from the last valid step to the first.
-            keep_order: in reverse, outputs stay beside the inputs of their time.
-            rngs: for training: dropout within the layer draws from its stream `dropout`. None, or a stream of another
-                name: no dropout.
-
-        Returns:
-            Outputs with their axes as in inputs; with `return_carry`, the pair (carry, outputs).
+        In training, dropout within the layer draws from the stream `dropout` of rngs. None, or a stream of another
+        name: no dropout.
         """
         return sequences.call(
+            self,
             self.layer,
             nnx.as_pure(self.params),
             inputs,
             initial_carry=initial_carry,
             seq_lengths=seq_lengths,
-            return_carry=self.return_carry if return_carry is None else return_carry,
-            time_major=self.time_major if time_major is None else time_major,
-            reverse=self.reverse if reverse is None else reverse,
-            keep_order=self.keep_order if keep_order is None else keep_order,
+            return_carry=return_carry,
+            time_major=time_major,
+            reverse=reverse,
+            keep_order=keep_order,
             key=_dropout_key(rngs),
-            method=self.method,
-            adjoint=self.adjoint,
         )
 
 

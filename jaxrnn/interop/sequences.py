@@ -61,21 +61,45 @@ def _spatial(part: Any) -> Spatial | None:
 
 
 def call(
+    module: Any,
     layer: Layer,
     params: Params,
     inputs: Inputs,
     *,
     initial_carry: State,
     seq_lengths: Any,
-    return_carry: bool,
-    time_major: bool,
-    reverse: bool,
-    keep_order: bool,
+    return_carry: bool | None,
+    time_major: bool | None,
+    reverse: bool | None,
+    keep_order: bool | None,
     key: jax.Array | None,
-    method: Any,
-    adjoint: Any,
 ) -> Any:
-    """What `nnx.RNN` and `linen.RNN` return for these arguments: outputs, or the pair (carry, outputs)."""
+    """What `nnx.RNN` and `linen.RNN` return for these arguments.
+
+    It differs in this: the carry is the state of the cell or layer, such as `LSTMState(h, c)`; outputs past
+    `seq_lengths` are zero; a length of 0 gives the initial carry.
+
+    Args:
+        module: has the fields `return_carry`, `time_major`, `reverse` and `keep_order` for those that are None here,
+            and `method` and `adjoint`.
+        layer: what is run.
+        params: its parameters.
+        inputs: `(*batch, time, features)`, or `(time, *batch, features)` with `time_major`.
+        initial_carry: the state to start from; None for the initial one.
+        seq_lengths: integers of the shape of the batch.
+        return_carry: return the pair (carry, outputs) rather than outputs.
+        time_major: time is the first axis of inputs and outputs.
+        reverse: from the last valid step to the first.
+        keep_order: in reverse, outputs stay beside the inputs of their time; else the last comes first.
+        key: for dropout within the layer; None in evaluation.
+
+    Returns:
+        Outputs with their axes as in inputs; with `return_carry`, the pair (carry, outputs).
+    """
+    return_carry = module.return_carry if return_carry is None else return_carry
+    time_major = module.time_major if time_major is None else time_major
+    reverse = module.reverse if reverse is None else reverse
+    keep_order = module.keep_order if keep_order is None else keep_order
     run = (Reversed(layer) if reverse else layer).apply(
         params,
         inputs,
@@ -83,12 +107,12 @@ def call(
         state=initial_carry,
         key=key,
         time_axis=0 if time_major else -2,
-        method=method,
-        adjoint=adjoint,
+        method=module.method,
+        adjoint=module.adjoint,
     )
     outputs = run.outputs
     if reverse and not keep_order:
-        outputs = _flipped(inputs, outputs, seq_lengths, time_major)
+        outputs = _flipped(inputs, outputs, seq_lengths, bool(time_major))
     return (run.final, outputs) if return_carry else outputs
 
 
