@@ -21,7 +21,8 @@ import pytest
 
 from jaxrnn import GRU, LSTM, Elman, OriginalGRU
 from jaxrnn.cells import activations
-from jaxrnn.interop.keras import _ACTIVATIONS, from_keras, to_keras
+from jaxrnn.interop.keras import from_keras, to_keras
+from jaxrnn.interop.keras_cells import ACTIVATIONS
 from jaxrnn.layers import Bidirectional, Recurrent, Sequential
 from tests import grid
 
@@ -229,7 +230,7 @@ def test_models_and_files_hold_the_same(model: Any, files: Path) -> None:
 
 def test_activations_are_those_of_keras() -> None:
     x = np.linspace(-8, 8, 33, dtype=np.float32)
-    for theirs, ours in _ACTIVATIONS.items():
+    for theirs, ours in ACTIVATIONS.items():
         found = activations.function(None, ours)(jnp.asarray(x))
         grid.close(found, keras.ops.convert_to_numpy(keras.activations.get(theirs)(x)), 1e-6, 1e-6, theirs)
 
@@ -327,6 +328,16 @@ CHANGES = {  # of the configuration of half.keras, whose second layer after the 
     "bias": (lambda layers: layers[2]["config"].update(use_bias=False), ValueError, "not expected .*/bias"),
     "list for name": (lambda layers: layers[2]["config"].update(name=["lstm"]), ValueError, "a layer without a name"),
     "no name": (lambda layers: layers[2]["config"].pop("name"), ValueError, "a layer without a name"),
+    "merge": (
+        lambda layers: layers[1]["config"].update(merge_mode=["sum"]),
+        ValueError,
+        r"bidirectional.*: merge_mode must be one of concat, .* got \['sum'\]",
+    ),
+    "direction": (
+        lambda layers: layers[1]["config"]["layer"].update(class_name=["GRU"]),
+        TypeError,
+        "bidirectional.*: layer must be SimpleRNN, LSTM or GRU",
+    ),
     "no list": (lambda layers: layers.clear(), ValueError, "there are no layers"),
 }
 
@@ -402,6 +413,7 @@ def _turned_back(file: Any, cell: Any) -> None:
 STORED = {
     "extra": (_replaced("3", data=np.ones(2)), "not expected lstm/cell/vars/3"),
     "missing": (lambda file, cell: cell.pop("1"), "missing lstm/recurrent_kernel"),
+    "no rows": (_replaced("0", data=np.ones((0, 4 * H), np.float32)), r"lstm/kernel has shape \(0, 12\), expected"),
     "text": (_replaced("2", data="weights"), "lstm/cell/vars/2"),
     "integers": (_replaced("2", data=np.ones(4 * H, int)), "lstm/bias must be of a floating type"),
     "nan": (_replaced("2", data=np.full(4 * H, np.nan, np.float32)), "lstm/bias has 12 entries"),

@@ -1,0 +1,25 @@
+"""Layers of this library as Keras layers with their weights."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from jaxrnn.interop import keras_cells
+
+
+def built(keras: Any, serialized: Mapping[str, Any], params: Any) -> Any:
+    """A Keras layer with its weights."""
+    kind, config = serialized["class_name"], dict(serialized["config"])
+    dtype = str(jax.tree.leaves(params)[0].dtype)
+    if kind == "Bidirectional":
+        sides = [built(keras, config.pop(side), p) for side, p in zip(("layer", "backward_layer"), params, strict=True)]
+        made = keras.layers.Bidirectional(sides[0], backward_layer=sides[1], dtype=dtype, **config)
+        made.build((None, None, params.forward.U.shape[0]))
+        made.set_weights([w for side in sides for w in side.get_weights()])
+        return made
+    # Not Keras' orthogonal matrices, which it cannot draw in bfloat16; the weights are replaced here.
+    made = getattr(keras.layers, kind)(dtype=dtype, recurrent_initializer="glorot_uniform", **config)
+    made.build((None, None, params.U.shape[0]))
+    made.set_weights(keras_cells.weights(kind, params))
+    return made
