@@ -16,6 +16,7 @@ from jaxrnn import (
     LRU,
     LSTM,
     MGU,
+    RTRL,
     SLSTM,
     Autodiff,
     Cell,
@@ -65,6 +66,7 @@ PAIRS = (
         (Scan(), BPTT(block=1)),
         (Scan(unroll=3), BPTT(block=3)),
         (Scan(), BPTT(block=2, levels=2)),
+        (Scan(), RTRL()),
     ),
 )
 
@@ -73,7 +75,7 @@ PAIRS = (
 FEWER_PAIRS = (
     ((Scan(), Autodiff()), (Scan(), TruncatedBPTT(T))),
     ((Scan(), BPTT(block=3)),),
-    ((Scan(unroll=3), BPTT(block=3)),),
+    ((Scan(unroll=3), BPTT(block=3)), (Scan(), RTRL())),
 )
 
 

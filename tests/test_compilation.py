@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import pytest
 
 import jaxrnn
-from jaxrnn import BPTT, GRU, Autodiff, TruncatedBPTT, unfold
+from jaxrnn import BPTT, GRU, RTRL, Autodiff, TruncatedBPTT, unfold
 from tests import grid
 
-ADJOINTS = (BPTT(), BPTT(block=3), TruncatedBPTT(3), Autodiff())
+ADJOINTS = (BPTT(), BPTT(block=3), TruncatedBPTT(3), RTRL(), Autodiff())
 
 
 class Counting:

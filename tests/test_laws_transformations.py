@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from jaxrnn import BPTT, Autodiff, TruncatedBPTT, unfold
+from jaxrnn import BPTT, RTRL, Autodiff, TruncatedBPTT, unfold
 from tests import grid
 
 every_kind = pytest.mark.parametrize("entry", grid.KINDS, ids=lambda entry: entry.name)
@@ -138,7 +138,9 @@ def test_shards_equal_the_whole(entry: grid.Entry) -> None:
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize(
-    ("name", "adjoint"), [("gru", BPTT()), ("gru", TruncatedBPTT(3)), ("transition", Autodiff())], ids=str
+    ("name", "adjoint"),
+    [("gru", BPTT()), ("gru", TruncatedBPTT(3)), ("gru", RTRL()), ("linear", RTRL()), ("transition", Autodiff())],
+    ids=str,
 )
 def test_shards_make_their_own_states(name: str, adjoint: Any) -> None:
     """Every adjoint, s(0) made where it is used."""

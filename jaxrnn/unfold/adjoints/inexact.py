@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 
 Merge = Callable[[list[Any], list[Any]], Any]
 
@@ -71,6 +72,15 @@ def narrow(function: Callable[..., Any], tree: Any, *rest: Any) -> Narrowed:
         ]
 
     return Narrowed(arrays, lambda arrays, *rest: function(merge(arrays, others), *rest), widen)
+
+
+def instantiated(cotangents: Any) -> list[Any]:
+    """The arrays of a tree of cotangents that have gradients, with zeros for those that JAX knows to be zero."""
+
+    def array(c: Any) -> Any:
+        return jnp.zeros(c.shape, c.dtype) if isinstance(c, SymbolicZero) else c  # pyright: ignore[reportArgumentType]
+
+    return inexact(jax.tree.map(array, cotangents))
 
 
 def add(a: list[Any], b: list[Any]) -> list[Any]:
