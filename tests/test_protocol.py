@@ -41,6 +41,18 @@ ORDER = {
 }
 
 
+def _within(cell: Any) -> set[type]:
+    """The classes of a cell and of those within it."""
+    inner = [getattr(cell, "inner", None), *getattr(cell, "cells", ())]
+    return {type(cell)}.union(*(_within(one) for one in inner if one is not None))
+
+
+def test_every_cell_is_in_the_grid() -> None:
+    """So that a cell that is made public has all the laws, or fails here."""
+    final = {cell for cell in CELL_CLASSES if not inspect.isabstract(cell)}
+    assert final - set().union(*(_within(entry.cell) for entry in grid.CELLS)) == set()
+
+
 @pytest.mark.parametrize("cell", CELL_CLASSES, ids=lambda cell: cell.__name__)
 def test_argument_order(cell: type) -> None:
     methods = {name: value for name, value in inspect.getmembers(cell, inspect.isfunction) if not name.startswith("_")}
