@@ -1,5 +1,6 @@
 """Blocks within blocks, and blocks chosen from a number of bytes: gradients, choices, and the memory of the program."""
 
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -7,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import PartitionSpec as P
 
-from jaxrnn import BPTT, GRU, Autodiff, Cell, Elman, MinGRU, transition, unfold
+from jaxrnn import BPTT, GRU, Autodiff, Cell, Elman, MinGRU, Scan, Shooting, transition, unfold
 from jaxrnn.unfold import budget, sizes
 from jaxrnn.unfold.problem import Keep, Operands, Problem
 from tests import grid
@@ -25,21 +27,39 @@ def test_gradients_at_every_level_are_those_of_autodiff(name: str, reverse: bool
     params, state, xs = grid.sample(entry, (3,))
     xs = jax.tree.map(lambda a: jnp.asarray(np.concatenate([a] * 4)[:STEPS]), grid.host(xs))
     resets = rng.random((STEPS, 3)) < 0.1
-    adjoints = [Autodiff(), BPTT(block=3, levels=2), BPTT(levels=3), BPTT(memory="6kB")]
+    pairs: list[Any] = [(Scan(), a) for a in (Autodiff(), BPTT(block=3, levels=2), BPTT(levels=3), BPTT(memory="6kB"))]
+    pairs.append((Shooting(blocks=2), BPTT(block=4, levels=2)))
 
     @grid.quick
     def program(params: Any, state: Any, xs: Any) -> Any:
-        def loss(adjoint: Any, params: Any, state: Any, xs: Any) -> Any:
-            run = unfold(
-                entry.cell, params, xs, state=state, lengths=LENGTHS, resets=resets, reverse=reverse, adjoint=adjoint
-            )
+        def loss(pair: Any, params: Any, state: Any, xs: Any) -> Any:
+            method, adjoint = pair
+            given = {"lengths": LENGTHS, "resets": resets, "reverse": reverse}
+            run = unfold(entry.cell, params, xs, state=state, **given, method=method, adjoint=adjoint)
             return grid.weigh((run.outputs, run.final)), run.outputs
 
-        return [grid.gradients(lambda *a, b=adjoint: loss(b, *a), params, state, xs) for adjoint in adjoints]
+        return [grid.gradients(partial(loss, pair), params, state, xs) for pair in pairs]
 
     expected, *found = program(params, state, xs)
-    for adjoint, one in zip(adjoints[1:], found, strict=True):
-        grid.close(one, expected, 1e-10, 1e-11, str(adjoint))
+    for pair, one in zip(pairs[1:], found, strict=True):
+        grid.close(one, expected, 1e-10, 1e-11, str(pair))
+
+
+def test_a_loss_on_outputs_alone_has_its_gradient_over_shards() -> None:
+    """What has no cotangent is zero, and is made to vary over the devices as all else does."""
+    mesh = jax.make_mesh((2,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
+    params, _, xs = grid.sample(grid.CELLS[grid.NAMES.index("gru")], (4,), jnp.float32)
+    cell, adjoints = GRU(2, 3), (BPTT(block=3), BPTT(block=2, levels=2), BPTT(memory="4kB"))
+
+    def gradients(params: Any, xs: Any) -> Any:
+        def loss(params: Any, adjoint: BPTT) -> Any:
+            return (unfold(cell, params, xs, adjoint=adjoint).outputs ** 2).sum()
+
+        return [jax.grad(loss)(params, adjoint) for adjoint in adjoints]
+
+    parts = jax.shard_map(gradients, mesh=mesh, in_specs=(P(), P(None, "batch")), out_specs=P())
+    found = jax.block_until_ready(grid.quick(parts)(params, xs))  # two programs at once might deadlock
+    grid.close(found, grid.quick(gradients)(params, xs), 1e-5, 1e-5)
 
 
 @pytest.mark.parametrize(

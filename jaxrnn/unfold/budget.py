@@ -23,7 +23,7 @@ UNITS = {
     "MiB": 1 << 20,
     "GiB": 1 << 30,
 }
-OVER_TRACED = 1.3  # XLA needs 0.8 to 1.3 times what a count by tracing finds (docs/design-notes.md)
+OVER_TRACED = 1.3  # XLA needs 0.6 to 1.3 times what a count by tracing finds (docs/design-notes.md)
 
 
 def parse(memory: Any) -> int:

@@ -36,6 +36,7 @@ from jaxrnn.unfold.problem import (
     where,
 )
 from jaxrnn.unfold.scan import Scan
+from jaxrnn.unfold.sharding import varying
 
 Pullback = GatedPullback | GenericPullback | LinearPullback | StepwisePullback
 
@@ -51,7 +52,8 @@ class BPTT:
     computed twice one step after another). The gradient of a recurrent matrix is one matrix product a block.
 
     With `levels` = L and k = `block`, the state is kept every k^L steps. Each of these spans is run again on its way
-    back, keeping the state every k^(L-1) steps, and so on down to the blocks. That takes L more forward passes, and
+    back, keeping the state every k^(L-1) steps, and so on down to the blocks. That takes L more forward passes, each
+    about a third of a training step, and
 
         ⌈τ / k^L⌉ + (L - 1) k  states, and what one block of k steps needs,
 
@@ -153,6 +155,7 @@ def _backward(
         problem, cotangents = replace(problem, read=None), cotangents._replace(outputs=None)
     pullback = _pullback(problem, operands, method)
     of_outputs, of_final = inexact(_arrays(cotangents.outputs)), inexact(_arrays(cotangents.final))
+    (of_outputs, of_final), _ = varying(((of_outputs, of_final), operands))  # zeros vary over no axis yet
     widest = sizes.block_of_kept(problem, operands) if keep.every == 1 else keep.every
 
     def step_back(carry: Any, first: State, start: Any, size: int) -> Any:
@@ -209,9 +212,9 @@ def _program(problem: Problem, operands: Operands, method: Method, steps: int) -
         pullback = _pullback(problem, operands, method)
         flags = problem.flags(operands, 0, steps)
         xs = problem.inputs(operands, 0, steps, flags.valid)
-        sums: Any = pullback.start()
-        again = Block(operands.state, None, None, xs, flags)
-        return pullback.block(sums, zeros(operands.state), again, inexact(empty(outputs, steps)))
+        carry: Any = pullback.start(), zeros(operands.state), inexact(empty(outputs, steps))
+        (sums, lam, of_outputs), _ = varying((carry, operands))
+        return pullback.block(sums, lam, Block(operands.state, None, None, xs, flags), of_outputs)
 
     return jax.make_jaxpr(block)(operands).jaxpr
 
