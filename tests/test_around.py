@@ -159,6 +159,15 @@ def test_complex_states_are_perturbed(key: jax.Array) -> None:
     np.testing.assert_allclose([many.real.std(), many.imag.std()], 0.2 / np.sqrt(2), rtol=0.05)
 
 
+def test_rates_do_not_change_the_type_of_a_state(key: jax.Array) -> None:
+    for perturbation in (Zoneout(np.float32(0.2)), StateNoise(np.float64(0.2)), Zoneout(0), StateNoise(1)):
+        cell = perturbed(GRU(2, 3), perturbation)
+        params = cell.init(key, jnp.bfloat16)
+        x, state = jnp.ones((4, 2), jnp.bfloat16), cell.initial_state(params, (4,))
+        for drawn in (jax.tree.map(lambda d: d[0], cell.draw(key, params, 1, (4,))), None):
+            assert cell.step(params, state, (x, drawn)).h.dtype == jnp.bfloat16
+
+
 @pytest.mark.usefixtures("x64")
 def test_a_learned_start_has_the_gradient_of_the_start(rng: np.random.Generator) -> None:
     """Also where resets return to it, and by finite differences of the whole."""

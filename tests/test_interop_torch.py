@@ -173,10 +173,12 @@ def test_layers_go_out(dtype: Any, key: jax.Array) -> None:
         "dropout": Sequential([both[0], Dropout(0.25), Sequential([both[1], Dropout(0.25), both[2]])]),
         "stack": Stack([LSTM(2, 3), LSTM(3, 3)]),
         "cell": LSTM(2, 3),
+        "in training": Bidirectional(Recurrent(GRU(2, 3), input_dropout=0.1), GRU(2, 3)),
     }
     flat = {
         "dropout": Sequential([both[0], Dropout(0.25), both[1], Dropout(0.25), both[2]]),
         "stack": Sequential([LSTM(2, 3), LSTM(3, 3)]),
+        "in training": both[0],
     }
     for name, layer in layers.items():
         params = layer.init(key, dtype)

@@ -453,6 +453,10 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "a class for a layer": (lambda: Residual(GRU), TypeError, "expected a layer or a cell"),  # pyright: ignore
     "in reverse twice": (lambda: Bidirectional(CELL, Recurrent(CELL, reverse=True)), ValueError, "in reverse already"),
     "unknown merge": (lambda: Bidirectional(CELL, CELL, "add"), ValueError, "concatenate, sum, mean, product"),
+    "a list for merge": (lambda: Bidirectional(CELL, CELL, ["sum"]), ValueError, "concatenate, sum, mean, product"),  # pyright: ignore
+    "one cell for layers": (lambda: Sequential(CELL), TypeError, "layers must be a list of layers or cells"),  # pyright: ignore
+    "one cell for a stack": (lambda: Stack(CELL), TypeError, "Stack: cells must be a list of cells, got GRU("),  # pyright: ignore
+    "a number for a key": (lambda: Dropout(0.1).apply(None, XS, key=0), TypeError, "such as jax.random.key(1), got 0"),  # pyright: ignore
     "no layers": (lambda: Sequential([]), ValueError, "at least one layer"),
     "dropout of everything": (lambda: Dropout(1.0), ValueError, "below 1, got 1.0"),
     "no input": (lambda: Recurrent(CELL).apply(PARAMS, None), ValueError, "xs holds no arrays"),

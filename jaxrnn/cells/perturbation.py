@@ -180,15 +180,15 @@ def check_drawn(owner: object, drawn: Any, state: State, boolean: bool) -> None:
 
 
 def like_state(owner: object, name: str, value: Any, state: State) -> Any:
-    """One number for each array of a state, from one for all or a tree like the state."""
+    """One number for each array of a state, from one for all or a tree like the state; none that changes its type."""
     if isinstance(value, numbers.Real):
-        return jax.tree.map(lambda _: value, state)
+        return jax.tree.map(lambda _: float(value), state)
     if jax.tree.structure(value) != jax.tree.structure(state):
         raise ValueError(
             f"{type(owner).__name__}: {name} must be one number or a tree of numbers like the state, "
             f"{jax.tree.structure(state)}, got {value!r}"
         )
-    return value
+    return jax.tree.map(float, value)
 
 
 def hash_of(tree: Any) -> int:

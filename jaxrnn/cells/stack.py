@@ -1,6 +1,6 @@
 """A cell of cells: several layers of recurrence, one above the other."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import jax
@@ -25,6 +25,7 @@ class Stack(Cell):
 
     Raises:
         ValueError: no cells.
+        TypeError: no list; in it, what is no cell.
 
     Example:
         net = Stack([LSTM(8, 64), LSTM(64, 64)])
@@ -36,6 +37,8 @@ class Stack(Cell):
     cells: Sequence[Cell]
 
     def __post_init__(self):
+        if not isinstance(self.cells, Iterable):
+            raise TypeError(f"Stack: cells must be a list of cells, got {self.cells!r}")
         object.__setattr__(self, "cells", tuple(self.cells))  # hashable, whatever sequence was given
         if not self.cells:
             raise ValueError("Stack: cells is empty; pass at least one cell")

@@ -47,7 +47,7 @@ class Zoneout(Perturbation):
         rates = jax.tree.leaves(like_state(self, "rate", self.rate, shapes))
         leaves, structure = jax.tree.flatten(shapes)
         keys = jax.random.split(key, len(leaves))
-        masks = [jax.random.bernoulli(k, float(r), s.shape) for k, r, s in zip(keys, rates, leaves, strict=True)]
+        masks = [jax.random.bernoulli(k, r, s.shape) for k, r, s in zip(keys, rates, leaves, strict=True)]
         return jax.tree.unflatten(structure, masks)
 
     def apply(self, before: State, new: State, drawn: Any) -> State:

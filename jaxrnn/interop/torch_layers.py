@@ -103,7 +103,7 @@ def _level(layer: Layer, params: Any) -> tuple[Cell, list[Any]]:
         return layer.cell, [params]
     if isinstance(layer, Bidirectional) and layer.merge == "concatenate":
         forward, backward = layer.forward, layer.backward
-        if isinstance(forward, Recurrent) and forward == backward:
+        if isinstance(forward, Recurrent) and isinstance(backward, Recurrent) and forward.cell == backward.cell:
             return forward.cell, list(params)
     raise ValueError(
         f"to_torch: PyTorch has no module for {layer}: it has Recurrent(cell) and Bidirectional(cell, cell) of equal "

@@ -97,6 +97,8 @@ class Layer(abc.ABC):
         """
         if not jax.tree.leaves(xs):
             raise ValueError(f"{type(self).__name__}: xs holds no arrays: pass inputs (time, *batch, features)")
+        if key is not None and not hasattr(key, "dtype"):
+            raise TypeError(f"{type(self).__name__}: key must be one key, such as jax.random.key(1), got {key!r}")
         validate.choices(None, method, adjoint, False, time_axis)
         time_axis = validate.axis_of_time(xs, time_axis)
         steps = validate.length_of_time(xs, None, time_axis)

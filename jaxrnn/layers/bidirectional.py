@@ -82,7 +82,7 @@ class Bidirectional(Layer):
                     "Bidirectional's to choose"
                 )
             object.__setattr__(self, name, layer)
-        if not callable(self.merge) and self.merge not in MERGES:
+        if not callable(self.merge) and self.merge not in tuple(MERGES):
             raise ValueError(
                 f"Bidirectional: merge must be one of {', '.join(MERGES)}, or a function (f, b) -> y, got "
                 f"{self.merge!r}"

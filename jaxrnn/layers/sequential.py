@@ -1,6 +1,6 @@
 """Layers one after another."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ class Sequential(Layer):
 
     Raises:
         ValueError: no layers; parameters or a state of another number of layers.
-        TypeError: what is neither a layer nor a cell.
+        TypeError: no list; in it, what is neither a layer nor a cell.
 
     Example:
         net = Sequential([Bidirectional(LSTM(8, 32), LSTM(8, 32)), Dropout(0.5), Recurrent(LSTM(64, 16))])
@@ -38,6 +38,8 @@ class Sequential(Layer):
     layers: Sequence[Layer | Cell]
 
     def __post_init__(self):
+        if not isinstance(self.layers, Iterable):
+            raise TypeError(f"Sequential: layers must be a list of layers or cells, got {self.layers!r}")
         # hashable, whatever sequence was given
         object.__setattr__(self, "layers", tuple(as_layer(self, layer) for layer in self.layers))
         if not self.layers:
