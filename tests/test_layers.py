@@ -369,6 +369,16 @@ def test_layers_are_values_keep_the_type_and_pass_choices_on(dtype: Any) -> None
     assert noting.seen[0] == [(*cell, Scan(unroll=2)) for cell in cells]
 
 
+def test_a_layer_is_shown_as_it_would_be_written() -> None:
+    assert repr(Recurrent(GRU(2, 3))) == "Recurrent(cell=GRU(input_size=2, hidden_size=3))"
+    for layer in (
+        Recurrent(LSTM(2, 3), reverse=True),
+        DROPPED,
+        Sequential([Dropout(0.1), Bidirectional(DROPPED.cell, DROPPED.cell)]),
+    ):
+        assert eval(repr(layer)) == layer
+
+
 def test_a_regularised_recurrence_is_the_cell_without_a_key_and_keeps_its_parameters() -> None:
     """What is run, and the shapes of all that comes back; of a stack too, which is perturbed as a whole."""
     gru, stack, noise = GRU(D, H), Stack([GRU(D, H), MinGRU(H, H)]), StateNoise(0.1)

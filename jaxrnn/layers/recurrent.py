@@ -1,6 +1,6 @@
 """A cell as a layer."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import jax
 import jax.numpy as jnp
@@ -86,6 +86,11 @@ class Recurrent(Layer):
             raise TypeError(
                 f"Recurrent: perturbation must be an instance such as Zoneout(0.1), or None, got {self.perturbation!r}"
             )
+
+    def __repr__(self) -> str:
+        """As it would be written: without the choices that were not made."""
+        made = (f.name for f in fields(self) if getattr(self, f.name) != f.default)
+        return f"Recurrent({', '.join(f'{name}={getattr(self, name)!r}' for name in made)})"
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> Params:
         return self.cell.init(key, dtype)
