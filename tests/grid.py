@@ -42,6 +42,7 @@ from jaxrnn import (
     Readout,
     Reservoir,
     Scan,
+    Shooting,
     Stack,
     StateNoise,
     Supervised,
@@ -60,13 +61,14 @@ D = 2  # entries of x(t)
 # The (method, adjoint) pairs that give exact values and gradients, shared out over three scenarios of about equal cost.
 PAIRS = (
     ((Scan(), Autodiff()), (Scan(), BPTT(block=4)), (Scan(), BPTT(block=T + 4)), (Scan(), TruncatedBPTT(T))),
-    ((Scan(), Autodiff()), (Scan(), BPTT()), (Scan(), BPTT(block=3))),
+    ((Scan(), Autodiff()), (Scan(), BPTT()), (Scan(), BPTT(block=3)), (Shooting(2), BPTT())),
     (
         (Scan(unroll=3), Autodiff()),
         (Scan(), BPTT(block=1)),
         (Scan(unroll=3), BPTT(block=3)),
         (Scan(), BPTT(block=2, levels=2)),
         (Scan(), RTRL()),
+        (Shooting(3), BPTT(4)),
     ),
 )
 
@@ -74,7 +76,7 @@ PAIRS = (
 # Each way through the package (see KINDS) runs all of them, any other cell these: one of each adjoint.
 FEWER_PAIRS = (
     ((Scan(), Autodiff()), (Scan(), TruncatedBPTT(T))),
-    ((Scan(), BPTT(block=3)),),
+    ((Scan(), BPTT(block=3)), (Shooting(2), BPTT(block=5))),
     ((Scan(unroll=3), BPTT(block=3)), (Scan(), RTRL())),
 )
 

@@ -78,25 +78,27 @@ def all_finite(states: Any) -> jax.Array:
     return jnp.stack([jnp.ones((), bool), *(jnp.isfinite(s).all() for s in kinds)]).all()
 
 
-def or_in_turn(found: Solved, in_turn: Callable[[], Solved], tolerance: float) -> Solved:
-    """What was found; where its residual is too large, what is found one step after another, to the last bit."""
+def or_in_turn(found: Solved, in_turn: Callable[..., Solved], operands: tuple[Any, ...], tolerance: float) -> Solved:
+    """What was found; where its residual is too large, `in_turn(*operands)`, which takes one step after another."""
     report = found.certificate
     assert report is not None
     steps = jax.tree.leaves(found.states)[0].shape[0]
 
-    # A loop of one turn or none: a conditional would, under vmap, always run both.
-    def body(carry: Solved) -> Solved:
-        last, states, extras, _ = in_turn()
-        residual = jnp.where(all_finite(states), 0, jnp.nan).astype(report.residual.dtype)
-        again = Certificate(report.sweeps, residual, report.fell_back + 1, report.depth + steps)
-        return varying((Solved(last, states, extras, again), carry))[0]
-
-    def too_large(carry: Solved) -> jax.Array:
+    def pending(carry: Solved) -> jax.Array:
         now = carry.certificate
         assert now is not None
         return ~(now.residual <= tolerance) & (now.fell_back == report.fell_back)
 
-    return lax.while_loop(too_large, body, found)
+    # A loop of one turn or none: a conditional would, under vmap, always run both.
+    def body(carry: Solved) -> Solved:
+        # What does not depend on the loop, XLA would compute before it, whether or not it turns.
+        needed = pending(carry)
+        last, states, extras, _ = in_turn(*jax.tree.map(lambda a: jnp.where(needed, a, jnp.zeros_like(a)), operands))
+        residual = jnp.where(all_finite(states), 0, jnp.nan).astype(report.residual.dtype)
+        again = Certificate(report.sweeps, residual, report.fell_back + 1, report.depth + steps)
+        return varying((Solved(last, states, extras, again), carry))[0]
+
+    return lax.while_loop(pending, body, found)
 
 
 def hold(states: Any, first: Any, valid: jax.Array | None, backward: bool) -> tuple[Any, Any]:

@@ -23,7 +23,8 @@ def forward(
     if keep is not None and starts:
         block = keep.block
     else:
-        limits = steps, method.at_once(problem, operands), sizes.emit_block(problem, operands)
+        emitted = None if method.certifies else sizes.emit_block(problem, operands)
+        limits = steps, method.at_once(problem, operands), emitted
         block = min(limit for limit in limits if limit is not None)
     block = max(1, min(block, steps))
     every = max(1, min(keep.every, steps)) if keep is not None and starts else block

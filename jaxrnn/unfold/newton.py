@@ -185,7 +185,8 @@ class _Window:
         last, states = certificate.hold(states, self.first, self.valid, self.backward)
         return certificate.or_in_turn(
             Solved(last, states, extras, report),
-            lambda: Scan().recur(self.step, self.first, self.items, self.backward),
+            lambda first, items: Scan().recur(self.step, first, items, self.backward),
+            (self.first, self.items),
             self.tolerance,
         )
 

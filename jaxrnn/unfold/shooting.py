@@ -12,7 +12,7 @@ from jaxrnn.cells import checks
 from jaxrnn.cells.base import Inputs, State
 from jaxrnn.unfold import certificate, sizes
 from jaxrnn.unfold.method import Certificate, Method, Solved, Step
-from jaxrnn.unfold.problem import Flags, Operands, Problem
+from jaxrnn.unfold.problem import Flags, Operands, Problem, row_shapes
 from jaxrnn.unfold.scan import Scan
 from jaxrnn.unfold.sharding import varying
 from jaxrnn.unfold.steps import steps_of
@@ -81,22 +81,22 @@ class Shooting(Method):
         self, problem: Problem, operands: Operands, state: State, xs: Inputs, flags: Flags, products: bool = False
     ) -> Solved:
         """The states of a window that starts from `state`; the extras are its recurrent products, if asked for."""
-        blocks = self._blocks(state, flags.time.size)
+        blocks = self.blocks_of(state, flags.time.size)
         step, items, _ = steps_of(problem, operands, xs, products, blocks)
         sweeps = _Sweeps(self, step, (items, flags), flags.valid, blocks, problem.reverse)
 
-        def in_turn() -> Solved:
+        def in_turn(state: State, xs: Inputs) -> Solved:
             return Scan().states(problem, operands, state, xs, flags, products)
 
-        return sweeps.run(state, in_turn)
+        return sweeps.run(state, in_turn, (state, xs))
 
     def recur(
         self, step: Step, first: Any, items: Any, backward: bool, valid: jax.Array | None = None, axes: int = 0
     ) -> Solved:
         """The states of any recurrence."""
-        blocks = self._blocks(first, jax.tree.leaves(items)[0].shape[0])
+        blocks = self.blocks_of(first, jax.tree.leaves(items)[0].shape[0])
         sweeps = _Sweeps(self, step, items, valid, blocks, backward)
-        return sweeps.run(first, lambda: Scan().recur(step, first, items, backward))
+        return sweeps.run(first, lambda first, items: Scan().recur(step, first, items, backward), (first, items))
 
     def solve(self, a: Any, b: Any, first: Any, backward: bool) -> Any:
         """The states after each step of s(t) = a(t) s(t-1) + b(t), or of the same backward in time."""
@@ -106,15 +106,22 @@ class Shooting(Method):
 
         return self.recur(step, first, (a, b), backward).states
 
-    def _blocks(self, first: Any, steps: int) -> int:
+    def blocks_of(self, first: Any, steps: int) -> int:
+        """Blocks that a window of `steps` steps is cut into."""
         return min(self.blocks, steps) if self.blocks else sizes.shooting_blocks(first, steps)
 
 
+def side_by_side(tree: Any, blocks: int) -> Any:
+    """Arrays (time, ...) as (blocks, size, n); axes of one entry would make XLA copy them for the sake of layouts."""
+    return jax.tree.map(lambda a: a.reshape(blocks, a.shape[0] // blocks, a[0].size), tree)
+
+
 class _Swept(NamedTuple):
-    """What is known of a window; leaves (blocks, size, ...)."""
+    """What is known of a window; leaves (blocks, size, n)."""
 
     states: Any
     extras: Any
+    scale: Any  # the largest |s| of each sequence
     sweeps: jax.Array
     residual: jax.Array  # not a number until a sweep has met the path of the one before it
     depth: jax.Array
@@ -141,52 +148,50 @@ class _Sweeps:
         split = self.rest if backward else steps - self.rest
         parts = jax.tree.map(lambda a: a[:split], (items, valid)), jax.tree.map(lambda a: a[split:], (items, valid))
         many, (self.few, _) = parts[::-1] if backward else parts
-        self.items, self.valid_many = jax.tree.map(self._side_by_side, many)
+        self.item, self.valid_item = row_shapes(many)
+        self.items, self.valid_many = side_by_side(many, blocks)
         self.valid = valid
 
-    def run(self, first: Any, in_turn: Callable[[], Solved]) -> Solved:
+    def run(self, first: Any, in_turn: Callable[..., Solved], operands: tuple[Any, ...]) -> Solved:
         """Sweep until the blocks fit together; else one step after another."""
         tolerance = certificate.tolerance(self.method.tolerance, first)
         swept, first = varying((self._nothing(first), first, self.items))[:2]
         swept = self._first_sweep(swept, first)
-        most = min(self.method.max_sweeps, self.blocks)
+        # After as many sweeps as blocks every state is exact, and the sweep that finds it so ends at its first step.
+        most = self.method.max_sweeps + (self.method.max_sweeps >= self.blocks)
         swept = lax.while_loop(
             lambda s: ~(s.residual <= tolerance) & (s.sweeps < most),
             lambda s: self._sweep(s, first, tolerance),
             swept,
         )
-        # Every sweep makes one more block exact: after as many sweeps as blocks, whatever came of it is.
-        exact = (swept.sweeps >= self.blocks) & ~(swept.residual <= tolerance) & certificate.all_finite(swept.states)
-        residual = jnp.where(exact, 0, swept.residual)
-        report = Certificate(swept.sweeps, residual, jnp.zeros_like(swept.sweeps), swept.depth)
+        report = Certificate(swept.sweeps, swept.residual, jnp.zeros_like(swept.sweeps), swept.depth)
         found = self._in_order(swept, first, report)
-        return certificate.or_in_turn(found, in_turn, tolerance)
+        return certificate.or_in_turn(found, in_turn, operands, tolerance)
 
     def _nothing(self, first: Any) -> _Swept:
-        item = jax.tree.map(lambda a: a[0, 0], self.items)
-        shapes = jax.eval_shape(self.one, first, item)
-        states, extras = jax.tree.map(lambda s: jnp.zeros((self.blocks, self.size, *s.shape), s.dtype), shapes)
+        self.shapes = jax.eval_shape(self.one, first, self.item)
+        states, extras = jax.tree.map(lambda s: jnp.zeros((self.blocks, self.size, s.size), s.dtype), self.shapes)
         count = jnp.zeros((), jnp.int32)
-        return _Swept(states, extras, count, jnp.full((), jnp.nan, certificate.real_type(first)), count)
+        unmet = jnp.full((), jnp.nan, certificate.real_type(first))
+        return _Swept(states, extras, self._scale(states), count, unmet, count)
 
     def _first_sweep(self, swept: _Swept, first: Any) -> _Swept:
         def body(t: jax.Array, carry: Any) -> Any:
             now, *room = carry
-            new = self.step(now, self._at(self.items, t))
+            new = self.step(now, self._at(self.items, self.item, t))
             return new[0], *self._put(room, new, t)
 
         starts = jax.tree.map(lambda s: jnp.broadcast_to(s, (self.blocks, *s.shape)), first)
         _, states, extras = lax.fori_loop(0, self.size, body, (starts, swept.states, swept.extras))
-        return _Swept(states, extras, swept.sweeps + 1, swept.residual, swept.depth + self.size)
+        return _Swept(states, extras, self._scale(states), swept.sweeps + 1, swept.residual, swept.depth + self.size)
 
     def _sweep(self, swept: _Swept, first: Any, tolerance: float) -> _Swept:
         """One more sweep, each block from where the one before it ended, until it is on the path of the last."""
-        scale = certificate.scale(swept.states, axes=2)
 
         def body(merge: _Merge) -> _Merge:
-            new, extra = self.step(merge.now, self._at(self.items, merge.done))
-            old, valid = self._at(merge.states, merge.done), self._at(self.valid_many, merge.done)
-            residual = certificate.difference(new, old, scale, valid)
+            new, extra = self.step(merge.now, self._at(self.items, self.item, merge.done))
+            old = self._at(merge.states, self.shapes[0], merge.done)
+            residual = self._residual(new, old, swept.scale, merge.done)
             # The step that meets the last path is not taken: the state there stands, and the residual is its own.
             met = residual <= tolerance
             taken = jax.tree.map(lambda a, b: jnp.where(met, a, b), old, new)
@@ -197,11 +202,23 @@ class _Sweeps:
         unmet = jnp.full_like(swept.residual, jnp.nan)
         begun = _Merge(swept.states, swept.extras, starts, jnp.zeros_like(swept.sweeps), unmet)
         merge = lax.while_loop(lambda m: (m.done < self.size) & ~(m.residual <= tolerance), body, begun)
-        return _Swept(merge.states, merge.extras, swept.sweeps + 1, merge.residual, swept.depth + merge.done)
+        scale, last = self._scale(merge.states), merge.done - 1  # of the states that were found, not of those replaced
+        found = self._residual(merge.now, self._at(merge.states, self.shapes[0], last), scale, last)
+        residual = jnp.where(merge.residual <= tolerance, found, merge.residual)
+        return _Swept(merge.states, merge.extras, scale, swept.sweeps + 1, residual, swept.depth + merge.done)
+
+    def _scale(self, states: Any) -> Any:
+        rows = jax.tree.map(lambda a, s: a.reshape(-1, *s.shape), states, self.shapes[0])
+        return certificate.scale(rows, axes=1)
+
+    def _residual(self, new: Any, old: Any, scale: Any, t: jax.Array) -> jax.Array:
+        return certificate.difference(new, old, scale, self._at(self.valid_many, self.valid_item, t))
 
     def _in_order(self, swept: _Swept, first: Any, report: Certificate) -> Solved:
         """The blocks one after another, and the steps that did not fill them."""
-        states, extras = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), (swept.states, swept.extras))
+        states, extras = jax.tree.map(
+            lambda a, s: a.reshape(-1, *s.shape), (swept.states, swept.extras), tuple(self.shapes)
+        )
         if self.rest:
             last = jax.tree.map(lambda s: s[0 if self.backward else -1], states)
             _, *tail, _ = Scan().recur(self.one, last, self.few, self.backward)
@@ -215,22 +232,23 @@ class _Sweeps:
         last, states = certificate.hold(states, first, self.valid, self.backward)
         return Solved(last, states, extras, report)
 
-    def _side_by_side(self, a: jax.Array) -> jax.Array:
-        return a.reshape(self.blocks, self.size, *a.shape[1:])
-
     def _time(self, t: Any) -> Any:
         return self.size - 1 - t if self.backward else t
 
-    def _at(self, tree: Any, t: jax.Array) -> Any:
-        return jax.tree.map(lambda a: lax.dynamic_index_in_dim(a, self._time(t), 1, keepdims=False), tree)
+    def _at(self, tree: Any, shapes: Any, t: jax.Array) -> Any:
+        def at(a: jax.Array, shape: Any) -> jax.Array:
+            row = lax.dynamic_index_in_dim(a, self._time(t), 1, keepdims=False)
+            return row.reshape(self.blocks, *shape.shape)
+
+        return jax.tree.map(at, tree, shapes)
 
     def _put(self, room: Any, new: Any, t: jax.Array) -> Any:
         def put(a: jax.Array, b: jax.Array) -> jax.Array:
-            return lax.dynamic_update_index_in_dim(a, b, self._time(t), 1)
+            return lax.dynamic_update_index_in_dim(a, b.reshape(self.blocks, -1), self._time(t), 1)
 
         return jax.tree.map(put, tuple(room), tuple(new))
 
     def _from_the_end_before(self, states: jax.Array, first: jax.Array) -> jax.Array:
         """What each block is to start from."""
-        ends = states[:, 0 if self.backward else -1]
+        ends = states[:, 0 if self.backward else -1].reshape(self.blocks, *first.shape)
         return jnp.concatenate((ends[1:], first[None]) if self.backward else (first[None], ends[:-1]))

@@ -18,6 +18,7 @@ PREFIX = 1 << 22  # bytes of states that a prefix scan finds at once
 PREFIX_STEP = 1 << 16  # bytes that one of its steps makes on a CPU: below, starting a kernel counts
 SHOOTING_ROWS = 16  # rows of a sweep: blocks side by side times rows of the batch
 SHOOTING_STEPS = 32  # steps of a block, at least
+SHOOTING_CHUNK = 8  # steps of every block that are stepped back through at once
 SHOOTING_WINDOW = 1 << 27  # bytes of states, products and outputs that a window of a sweep holds
 NEWTON_LONGEST = 1 << 14  # steps of a window of Newton's method
 NEWTON_WINDOW = 1 << 24  # bytes of its Jacobians on a CPU; a prefix scan holds about four times as much
@@ -190,7 +191,11 @@ def shooting_blocks(state: Any, steps: int) -> int:
 def shooting_window(problem: Problem, operands: Operands) -> int:
     """Steps that are swept at once: what they hold is to fit in memory, and to be long beside the memory of a net."""
     state, products, outputs = problem.step_shapes(operands)
-    return max(1024, SHOOTING_WINDOW // max(1, tree_bytes(state) + tree_bytes(products) + tree_bytes(outputs)))
+    emitted = tree_bytes(outputs)
+    if problem.read is not None:
+        jaxpr = jax.make_jaxpr(problem.read)(operands.emit_params, operands.state, row_shapes(operands.xs)).jaxpr
+        emitted = max(emitted, widest(jaxpr))
+    return max(1024, SHOOTING_WINDOW // max(1, tree_bytes(state) + tree_bytes(products) + emitted))
 
 
 def newton_window(jacobian: int) -> int:

@@ -6,18 +6,19 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import Jaxpr
 
 from jaxrnn.cells import checks
 from jaxrnn.cells.base import Gated, Linear, State
 from jaxrnn.unfold import budget, sizes
+from jaxrnn.unfold.adjoints import parts
 from jaxrnn.unfold.adjoints.gated import GatedPullback
 from jaxrnn.unfold.adjoints.generic import GenericPullback
 from jaxrnn.unfold.adjoints.inexact import add, inexact, split, zeros
 from jaxrnn.unfold.adjoints.linear import LinearPullback
-from jaxrnn.unfold.adjoints.reverse_only import reverse_only
+from jaxrnn.unfold.adjoints.reverse_only import once, reverse_only
+from jaxrnn.unfold.adjoints.side_by_side import SideBySidePullback
 from jaxrnn.unfold.adjoints.stepwise import StepwisePullback
 from jaxrnn.unfold.forward import forward
 from jaxrnn.unfold.method import Method
@@ -37,8 +38,9 @@ from jaxrnn.unfold.problem import (
 )
 from jaxrnn.unfold.scan import Scan
 from jaxrnn.unfold.sharding import varying
+from jaxrnn.unfold.shooting import Shooting
 
-Pullback = GatedPullback | GenericPullback | LinearPullback | StepwisePullback
+Pullback = GatedPullback | GenericPullback | LinearPullback | SideBySidePullback | StepwisePullback
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,8 @@ class BPTT:
         else:
             trace = partial(_program, problem, operands, method)
             keep = budget.keep(problem, operands, budget.parse(self.memory), trace)
+        if (self.block, self.memory) == (None, None) and keep.every > 1 and method.certifies:
+            keep = Keep(method.at_once(problem, operands) or problem.steps, False)
 
         @jax.custom_vjp
         def values(given: list[Any], others: list[Any]) -> Trajectory:
@@ -126,6 +130,7 @@ class BPTT:
         def values_and_kept(given: list[Any], others: list[Any]) -> Any:
             wanted = merge([p.perturbed for p in given], [False] * len(others))
             given = [p.value for p in given]
+            given = once(given) if method.certifies else given
             trajectory = forward(method, problem, merge(given, [p.value for p in others]), keep)
             # Residuals are trees of arrays: whether the gradient of xs is wanted is told by their structure.
             xs_wanted = () if any(jax.tree.leaves(wanted.xs)) else None
@@ -156,7 +161,10 @@ def _backward(
     pullback = _pullback(problem, operands, method)
     of_outputs, of_final = inexact(_arrays(cotangents.outputs)), inexact(_arrays(cotangents.final))
     (of_outputs, of_final), _ = varying(((of_outputs, of_final), operands))  # zeros vary over no axis yet
-    widest = sizes.block_of_kept(problem, operands) if keep.every == 1 else keep.every
+    widest = keep.every
+    if keep.every == 1:
+        many = method.at_once(problem, operands) or problem.steps
+        widest = many if method.certifies else sizes.block_of_kept(problem, operands)
 
     def step_back(carry: Any, first: State, start: Any, size: int) -> Any:
         """Through one block."""
@@ -172,19 +180,15 @@ def _backward(
             of_block = where(flags.valid, of_block, [jnp.zeros_like(x) for x in of_block])
         return sums, lam, put_block(of_xs, of_block, start)
 
-    def before(start: Any, size: int) -> State:
-        """The state before a block, where every state was kept."""
-        previous = start + size if problem.reverse else start - 1
-        outside = previous == (problem.steps if problem.reverse else -1)
-        one = jax.tree.map(lambda k: lax.dynamic_index_in_dim(k, previous, keepdims=False), kept.states)
-        return where(jnp.asarray(outside), operands.state, one)
-
     def through(carry: Any, starts: State | None, start: Any, steps: int, spans: tuple[int, ...]) -> Any:
         """Through `steps` steps, from the states before every `spans[0]` of them; None where all states were kept."""
 
         def body(carry: Any, number: Any, offset: Any, size: int) -> Any:
             begin = start + offset
-            first = before(begin, size) if starts is None else jax.tree.map(lambda k: k[number], starts)
+            if starts is None:  # every state was kept
+                first = parts.state_before(operands.state, kept.states, begin, size, problem.reverse)
+            else:
+                first = jax.tree.map(lambda k: k[number], starts)
             inner = sizes.spans_within(spans[1:], size)
             if not inner:
                 return step_back(carry, first, begin, size)
@@ -229,6 +233,8 @@ def _starts(problem: Problem, operands: Operands, method: Method, segment: Segme
 
 def _pullback(problem: Problem, operands: Operands, method: Method) -> Pullback:
     """What steps back through a block, by the structure that the cell admits."""
+    if isinstance(problem.cell, Gated) and isinstance(method, Shooting):
+        return SideBySidePullback(problem, operands, method)
     if isinstance(problem.cell, Gated):
         return GatedPullback(problem, operands, method)
     if isinstance(problem.cell, Linear):

@@ -5,10 +5,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from jaxrnn.cells.base import Inputs, State
 from jaxrnn.unfold.adjoints.inexact import Narrowed, add, inexact, narrow, vjp
-from jaxrnn.unfold.problem import Flags, Operands, Problem, row_shapes, where
+from jaxrnn.unfold.problem import Block, Flags, Operands, Problem, row_shapes, take_block, where
 
 
 def narrow_emit(problem: Problem, operands: Operands) -> Narrowed | None:
@@ -30,6 +31,21 @@ def before(first: State, after: State, backward: bool) -> State:
         return jnp.concatenate((after[1:], first[None]) if backward else (first[None], after[:-1]))
 
     return jax.tree.map(shift, first, after)
+
+
+def state_before(first: State, after: State, start: Any, size: int, backward: bool) -> State:
+    """The state that the steps from `start` on begin with: one of the states after each step, or the first."""
+    rows = jax.tree.leaves(after)[0].shape[0]
+    previous = start + size if backward else start - 1
+    outside = jnp.asarray(previous == (rows if backward else -1))
+    inside = jax.tree.map(lambda s: lax.dynamic_index_in_dim(s, previous, keepdims=False), after)
+    return where(outside, first, inside)
+
+
+def sub_block(block: Block, start: Any, size: int, backward: bool) -> Block:
+    """`size` steps of a block whose states are known, from `start` on."""
+    first = state_before(block.first, block.after, start, size, backward)
+    return Block(first, *(take_block(part, start, size) for part in block[1:]))
 
 
 def entered(before: State, initial: State, flags: Flags) -> State:

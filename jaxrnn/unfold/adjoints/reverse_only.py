@@ -7,6 +7,9 @@ from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+ONCE = (
+    "unfold by a method that goes on until a residual is small has no second derivative: pass method=Scan() to unfold"
+)
 FORWARD_MODE = (
     "unfold with a blocked adjoint has no forward-mode derivative (jax.jvp, jax.linearize, jax.jacfwd): "
     "pass adjoint=Autodiff() to unfold"
@@ -45,3 +48,23 @@ _guard.defjvp(_guard_jvp, symbolic_zeros=True)
 def reverse_only(arrays: list[jax.Array]) -> list[jax.Array]:
     """The same arrays; differentiating them in forward mode raises a TypeError that says what to do instead."""
     return [_guard(array) for array in arrays]
+
+
+@jax.custom_jvp
+def _first_derivative(array: jax.Array) -> jax.Array:
+    return array
+
+
+def _no_second(primals: Any, tangents: Any) -> Any:
+    (array,), (tangent,) = primals, tangents
+    if isinstance(tangent, SymbolicZero):
+        return array, tangent
+    raise TypeError(ONCE)
+
+
+_first_derivative.defjvp(_no_second, symbolic_zeros=True)
+
+
+def once(arrays: list[jax.Array]) -> list[jax.Array]:
+    """The same arrays; differentiating what is made of them raises a TypeError that says what to do instead."""
+    return [_first_derivative(array) for array in arrays]

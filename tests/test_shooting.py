@@ -1,0 +1,194 @@
+"""Blocks of time side by side: the sequential answer, certified by a residual that NumPy finds again."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxrnn import (
+    BPTT,
+    GRU,
+    LSTM,
+    Elman,
+    ElmanParams,
+    Readout,
+    Scan,
+    Shooting,
+    Stack,
+    TruncatedBPTT,
+    states,
+    transition,
+    unfold,
+)
+from tests import grid
+
+T = 384
+
+
+def _elman(radius: float, seed: int = 0) -> ElmanParams:
+    """An Elman net whose recurrent matrix has this spectral radius."""
+    params = Elman(2, 16).init(jax.random.key(seed), jnp.float64)
+    W = np.asarray(jax.random.normal(jax.random.key(seed + 1), (16, 16), jnp.float64))
+    return params._replace(W=jnp.asarray(W * radius / np.abs(np.linalg.eigvals(W)).max()), b=params.b + 0.1)
+
+
+def _residual(params: ElmanParams, xs: np.ndarray, h: np.ndarray) -> float:
+    """Max |h(t) - tanh(x(t) U + h(t-1) W + b)| / max |h|, in double precision."""
+    U, W, b, xs, h = (np.asarray(a, np.float64) for a in (params.U, params.W, params.b, xs, h))
+    before = np.concatenate([np.zeros_like(h[:1]), h[:-1]])
+    gap = np.abs(h - np.tanh(xs @ U + before @ W + b)).max((0, 2))
+    return float((gap / np.abs(h).max((0, 2))).max())
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("radius", [0.8, 1.2, 3.0])
+def test_the_residual_is_the_one_that_numpy_finds(radius: float) -> None:
+    """Contractive, marginal and chaotic dynamics; where it contracts, the residual bounds the distance."""
+    params, cell = _elman(radius), Elman(2, 16)
+    xs = jax.random.normal(jax.random.key(5), (T, 3, 2), jnp.float64)
+
+    @grid.quick
+    def program(params, xs):
+        run = [unfold(cell, params, xs, emit=states, method=Shooting(4, tolerance, 3)) for tolerance in (1e-5, 1e-9)]
+        return run, unfold(cell, params, xs, emit=states, method=Scan())
+
+    runs, expected = program(params, xs)
+    for run, tolerance in zip(runs, (1e-5, 1e-9), strict=True):
+        h, info = np.asarray(run.outputs.h), run.info
+        found = _residual(params, np.asarray(xs), h)
+        np.testing.assert_allclose(found, info.residual, rtol=1e-5, atol=1e-15)
+        if info.fell_back:
+            assert radius > 1
+            np.testing.assert_array_equal(h, expected.outputs.h)
+            assert info.depth >= T
+        else:
+            assert info.residual <= tolerance
+            assert info.depth < T
+        if radius < 1:
+            assert info.residual > 0
+            assert not info.fell_back
+            gain = np.linalg.norm(np.asarray(params.W), 2)
+            assert np.abs(h - expected.outputs.h).max() <= 100 * tolerance * max(1, gain)
+        if radius == 3:
+            assert info.fell_back == 1
+
+
+def test_chaos_falls_back_bit_for_bit() -> None:
+    """The logistic map at r = 4, whose solutions part as fast as rounding grows."""
+    logistic = transition(lambda r, s, x: r * s * (1 - s))
+    start = jnp.array([0.3, 0.71])
+
+    @jax.jit
+    def both(r):
+        return [unfold(logistic, r, steps=200, state=start, method=m) for m in (Shooting(blocks=8), Scan())]
+
+    found, expected = both(jnp.float32(4))
+    np.testing.assert_array_equal(found.outputs, expected.outputs)
+    assert found.info.fell_back == 1
+    assert found.info.residual == 0
+
+
+def test_with_as_many_sweeps_as_blocks_it_never_falls_back() -> None:
+    logistic = transition(lambda r, s, x: r * s * (1 - s))
+    arguments = {"steps": 203, "state": jnp.float32(0.3)}
+    found = unfold(logistic, jnp.float32(4), method=Shooting(blocks=8, max_sweeps=8), **arguments)
+    expected = unfold(logistic, jnp.float32(4), **arguments)
+    np.testing.assert_array_equal(found.outputs, expected.outputs)
+    assert not found.info.fell_back
+    assert found.info.residual == 0
+
+
+def test_padding_costs_no_sweeps() -> None:
+    """A sequence that ends early does not have its last state handed on from block to block."""
+    cell = GRU(2, 8)
+    params = cell.init(jax.random.key(0))
+    xs = jax.random.normal(jax.random.key(1), (512, 3, 2))
+    lengths = jnp.array([512, 40, 0])
+
+    @jax.jit
+    def both(params, xs):
+        def loss(params, xs, method):
+            run = unfold(cell, params, xs, lengths=lengths, method=method, adjoint=BPTT())
+            return grid.weigh(run.outputs) + grid.weigh(run.final), run
+
+        return [grid.gradients(lambda p, x, m=m: loss(p, x, m), params, xs) for m in (Shooting(blocks=8), Scan())]
+
+    (found, slopes), (expected, expected_slopes) = both(params, xs)
+    grid.close((found.outputs, found.final), (expected.outputs, expected.final), 1e-4, 1e-5)
+    grid.close(slopes, expected_slopes, 1e-3, 1e-3)
+    assert found.info.sweeps == 2
+    assert not found.info.fell_back
+
+
+@pytest.mark.usefixtures("x64")
+def test_windows_blocks_and_truncation_go_together() -> None:
+    net = Readout(Stack([LSTM(2, 5), GRU(5, 4)]), 3)
+    params = net.init(jax.random.key(0), jnp.float64)
+    xs = jax.random.normal(jax.random.key(1), (T + 3, 2, 2), jnp.float64)
+    pairs = [
+        (Shooting(blocks=4, window=130), BPTT()),
+        (Shooting(blocks=4, max_sweeps=4), BPTT(block=160)),
+        (Shooting(blocks=5, max_sweeps=1), BPTT()),
+    ]
+    cut = [(Scan(), TruncatedBPTT(7)), (Shooting(blocks=3), TruncatedBPTT(7))]
+
+    @grid.quick
+    def program(params, xs):
+        def loss(params, xs, method, adjoint):
+            run = unfold(net, params, xs, method=method, adjoint=adjoint)
+            return grid.weigh((run.outputs, run.final)), run
+
+        return [grid.gradients(lambda p, x, m=m: loss(p, x, *m), params, xs) for m in ((Scan(), BPTT()), *pairs, *cut)]
+
+    (run, slopes), *found = program(params, xs)
+    for other, other_slopes in found[:3]:
+        grid.close((other.outputs, other.final, other_slopes), (run.outputs, run.final, slopes), 1e-9, 1e-10)
+    grid.close(found[4][1], found[3][1], 1e-9, 1e-10)
+    windows, blocks, no_second_sweep = (other.info for other, _ in found[:3])
+    assert not any(report.fell_back for report in (*windows, *blocks))
+    assert all(report.fell_back == 1 for report in no_second_sweep)
+
+
+def test_what_is_not_finite_is_said_and_not_patched() -> None:
+    cell = Elman(2, 4)
+    params = cell.init(jax.random.key(0))
+    xs = jnp.ones((64, 2)).at[40].set(jnp.nan)
+    run = unfold(cell, params, xs, method=Shooting(blocks=4))
+    expected = unfold(cell, params, xs)
+    np.testing.assert_array_equal(run.outputs, expected.outputs)
+    assert np.isnan(run.outputs[40:]).all()
+    assert np.isfinite(run.outputs[:40]).all()
+    assert np.isnan(run.info.residual)
+    assert run.info.fell_back == 1
+
+
+def test_vmap_and_a_second_call() -> None:
+    cell = Elman(2, 4)
+    params = cell.init(jax.random.key(0))
+    xs = jax.random.normal(jax.random.key(1), (3, 64, 2))
+
+    @jax.jit
+    def both(xs):
+        one = [lambda xs, m=m: unfold(cell, params, xs, method=m) for m in (Shooting(blocks=4), Scan())]
+        return [jax.vmap(f)(xs) for f in one]
+
+    found, expected = both(xs)
+    grid.close(found.outputs, expected.outputs, 1e-4, 3e-5)
+    assert found.info.residual.shape == (3,)
+
+
+def test_errors_name_what_to_pass() -> None:
+    cell = Elman(2, 4)
+    params, xs = cell.init(jax.random.key(0)), jnp.ones((8, 2))
+    with pytest.raises(ValueError, match="blocks = 9, but there are 8 steps: pass fewer"):
+        unfold(cell, params, xs, method=Shooting(blocks=9))
+    with pytest.raises(ValueError, match=r"tolerance = 1e-09 is below what float32 can hold: pass at least 1\.1"):
+        unfold(cell, params, xs, method=Shooting(tolerance=1e-9))
+    for wrong in (0, -1.0, "small", True, float("nan")):
+        with pytest.raises(ValueError, match="tolerance must be a positive number"):
+            Shooting(tolerance=wrong)  # pyright: ignore[reportArgumentType]
+    for name in ("blocks", "max_sweeps", "window"):
+        with pytest.raises(ValueError, match=name):
+            Shooting(**{name: 0})
+    with pytest.raises(TypeError, match=r"second derivative.*method=Scan\(\)"):
+        jax.grad(lambda p: jax.grad(lambda p: unfold(cell, p, xs, method=Shooting(2)).outputs.sum())(p).W.sum())(params)
