@@ -9,7 +9,8 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import against_rivals, machine, memory, programs, reference, report, rivals, turns
+import jaxrnn
+from benchmarks import against_rivals, machine, memory, online, programs, reference, report, rivals, turns
 from benchmarks.task import GATES, Shape, Task, draw
 from tests import grid
 
@@ -177,3 +178,21 @@ def test_memory_of_a_step_is_measured_and_shown():
     assert "processor time" in table
     assert "in turns, 1 rounds" in table
     assert "| seconds of one step |" in report.markdown(result | {"rounds": 0})
+
+
+def test_what_goes_forward_in_time_is_timed_on_the_same_gradients():
+    runs = online.gradients(jaxrnn.MinGRU(online.INPUT, 4), 5)
+    assert list(runs) == ["BPTT", "RTRL", "SnAp1", "RTRL, stream", "SnAp1, stream"]
+    expected = runs["BPTT"]()
+    for name in ("RTRL", "SnAp1"):
+        grid.close(runs[name](), expected, 1e-4, 1e-5)
+    (_, state), losses = runs["RTRL, stream"]()
+    assert losses.shape == (5,)
+    assert state.outputs.shape == (1, 4)
+
+
+def test_the_tables_of_what_goes_forward_in_time():
+    row = online.Row(2.5, {"RTRL": (4.0, 4.0), "BPTT": (700.0, 560.2)}, {"BPTT": 0.8, "RTRL": 1.25})
+    lines = online.table({("IndRNN", 64): row}, steps=300).splitlines()
+    assert "| IndRNN | 64 | 2.5 | 4 to 4 |  | 700 to 560 |  |" in lines
+    assert "| IndRNN | 64 | 0.8 | 1.2 |  |  |  |" in lines
