@@ -154,7 +154,7 @@ def _without_c(tree: Any) -> Any:
 
 LAYERS = (
     Elman(D, H, activation="relu"),
-    Sequential([Recurrent(LSTM(D, H), reverse=True), Bidirectional(GRU(H, H), Elman(H, H), "mean"), GRU(2, 1)]),
+    Sequential([Recurrent(LSTM(D, H), reverse=True), Bidirectional(GRU(H, H), Elman(H, H), "mean"), GRU(H, 1)]),
     Bidirectional(LSTM(D, H), LSTM(D, H)),
     Sequential([TiedGRU(D, H), TiedGRU(H, 1, reset=False)]),
 )
@@ -175,6 +175,14 @@ def test_out_and_in_again_is_the_same(layer: Any, api: Any) -> None:
     assert all(
         a.dtype == b.dtype and (a == b).all() for a, b in zip(*map(jax.tree.leaves, (found, params)), strict=True)
     )
+
+
+def test_stacks_become_layers() -> None:
+    stack = Recurrent(Stack([LSTM(D, H), Elman(H, D)]), reverse=True)
+    params = stack.init(jax.random.key(0))
+    layer, found = from_flax(to_flax(stack, params))
+    assert layer == Sequential([Recurrent(LSTM(D, H), reverse=True), Recurrent(Elman(H, D), reverse=True)])
+    grid.close(found, params, 0, 0)
 
 
 def test_arrays_may_say_how_they_are_divided() -> None:
@@ -225,6 +233,22 @@ REFUSED = {
         "layers/1/Bidirectional reads a sequence in reverse order",
     ),
     "direction": (lambda: nnx.Bidirectional(_cell(), _cell()), TypeError, "forward_rnn must be an RNN, got GRUCell"),
+    "sizes": (
+        lambda: nnx.Sequential(_rnn(nnx.GRUCell, D, jnp.float32), _rnn(nnx.GRUCell, D, jnp.float32)),
+        ValueError,
+        "layers/1 reads 2 entries, but the layer below gives 3",
+    ),
+    "sizes of directions": (
+        lambda: nnx.Bidirectional(_rnn(nnx.GRUCell, D, jnp.float32), _rnn(nnx.GRUCell, H, jnp.float32)),
+        ValueError,
+        "backward_rnn reads 3 entries, but forward_rnn 2",
+    ),
+    "nothing": (lambda: nnx.Sequential(), ValueError, "Sequential holds no layers"),
+    "function": (
+        lambda: nnx.Sequential(_rnn(nnx.GRUCell, D, jnp.float32), jnp.tanh),
+        TypeError,
+        "layers/1/: .*has no counterpart here",
+    ),
     "layer": (lambda: nnx.Sequential(_cell()), TypeError, "layers 0 must be an RNN"),
     "missing": (lambda: (_cell(linen)[0], {"params": {"ir": {"kernel": np.ones((D, H))}}}), ValueError, "missing hn/b"),
     "no kernel": (lambda: (_cell(linen)[0], {"params": {}}), ValueError, "ir/kernel must be there, with two axes"),

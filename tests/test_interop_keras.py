@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import pytest
 
-from jaxrnn import GRU, LSTM, Elman, OriginalGRU
+from jaxrnn import GRU, LSTM, Elman, OriginalGRU, Stack
 from jaxrnn.cells import activations
 from jaxrnn.interop.keras import from_keras, to_keras
 from jaxrnn.interop.keras_cells import ACTIVATIONS
@@ -164,6 +164,13 @@ def test_out_and_in_again_is_the_same(name: str) -> None:
     layer = LAYERS[name]
     params = layer.init(jax.random.key(0), jnp.bfloat16 if name == "recurrent" else jnp.float32)
     _same(from_keras(to_keras(layer, params)), layer, params)
+
+
+def test_stacks_become_layers() -> None:
+    nested = Sequential([Stack([LSTM(D, H), Elman(H, D)]), Sequential([OriginalGRU(D, 1)])])
+    params = nested.init(jax.random.key(0))
+    flat = Sequential([LSTM(D, H), Elman(H, D), OriginalGRU(D, 1)])
+    _same(from_keras(to_keras(nested, params)), flat, (*params[0], *params[1]))
 
 
 def _same(found: tuple[Any, Any], layer: Any, params: Any) -> None:

@@ -18,13 +18,27 @@ def flatten(layer: Layer | Cell, params: Any) -> Iterator[tuple[Layer, Any]]:
     Example:
         [type(inner).__name__ for inner, _ in flatten(layer, params)]  # ["Bidirectional", "Dropout", "Recurrent"]
     """
+    layer = unstacked(layer)
     if isinstance(layer, Cell):
-        yield from flatten(Recurrent(layer), params)
+        yield Recurrent(layer), params
     elif isinstance(layer, Sequential):
         for inner, p in zip(layer.layers, params, strict=True):
             yield from flatten(inner, p)
-    elif isinstance(layer, Recurrent) and isinstance(layer.cell, Stack):
-        for cell, p in zip(layer.cell.cells, params, strict=True):
-            yield from flatten(Recurrent(cell, layer.reverse), p)
     else:
         yield layer, params
+
+
+def unstacked(layer: Layer | Cell) -> Layer | Cell:
+    """A `Stack` of cells, or one as a layer, as the `Sequential` of the same parameters; any other layer as it is.
+
+    Args:
+        layer: a layer, or a cell.
+
+    Example:
+        unstacked(Stack([GRU(3, 8), GRU(8, 8)]))  # Sequential([Recurrent(GRU(3, 8)), Recurrent(GRU(8, 8))])
+    """
+    if isinstance(layer, Stack):
+        return Sequential(layer.cells)
+    if isinstance(layer, Recurrent) and isinstance(layer.cell, Stack):
+        return Sequential([Recurrent(cell, layer.reverse) for cell in layer.cell.cells])
+    return layer

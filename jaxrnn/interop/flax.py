@@ -74,8 +74,8 @@ def to_flax(layer: Layer | Cell, params: Params, api: ModuleType = nnx) -> Any:
     An `LSTM` becomes an `OptimizedLSTMCell`. A layer in reverse becomes `RNN(cell, reverse=True, keep_order=True)`.
 
     Args:
-        layer: an `Elman`, `LSTM`, `GRU` or `TiedGRU`, or `Recurrent`, `Bidirectional` and `Sequential` of these.
-            Dropout within a `Recurrent` is left out.
+        layer: an `Elman`, `LSTM`, `GRU` or `TiedGRU`, or `Recurrent`, `Bidirectional` and `Sequential` of these,
+            or a `Stack`. Dropout within a `Recurrent` is left out.
         params: its parameters.
         api: `flax.nnx` or `flax.linen`.
 

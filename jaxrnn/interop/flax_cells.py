@@ -10,7 +10,7 @@ import numpy as np
 from flax import linen, nnx
 
 from jaxrnn.cells import activations
-from jaxrnn.cells.base import Cell, Params
+from jaxrnn.cells.base import Params
 from jaxrnn.cells.elman import Elman, ElmanParams
 from jaxrnn.cells.gru import GRU, GRUParams
 from jaxrnn.cells.lstm import LSTM, LSTMParams
@@ -63,7 +63,7 @@ def known(module: Any) -> bool:
 
 def read(
     where: str, module: Any, given: Mapping[str, Any], path: str
-) -> tuple[Cell, dict[str, tuple[int, ...]], Callable[[Arrays], Params]]:
+) -> tuple[Any, dict[str, tuple[int, ...]], Callable[[Arrays], Params]]:
     """A Flax cell as a cell, the shapes of the arrays that it needs, and what makes parameters of these.
 
     Raises:

@@ -19,13 +19,16 @@ class Part(NamedTuple):
     layer: Any
     shapes: dict[str, tuple[int, ...]]  # of the arrays that it needs
     pack: Callable[[flax_cells.Arrays], Params]
+    inputs: int  # entries of x(t)
+    outputs: int | None  # entries of y(t); None where a function of the caller's says
     flips: bool = False  # whether Flax gives its outputs in reverse order
 
 
 def read(where: str, module: Any, given: Mapping[str, Any], path: str, flipped: bool) -> Part:
     """The part whose arrays are at `path`; `flipped`: its inputs come in reverse order."""
     if flax_cells.known(module):
-        return Part(*flax_cells.read(where, module, given, path))
+        cell, shapes, pack = flax_cells.read(where, module, given, path)
+        return Part(cell, shapes, pack, cell.input_size, cell.hidden_size)
     if type(module) in _RNNS:  # not those of a subclass, which may do anything
         cell = read(where, module.cell, given, f"{path}{_scope(module.cell, 'cell')}/", False)
         if not isinstance(cell.layer, Cell):
@@ -59,13 +62,20 @@ def _bidirectional(where: str, module: Any, given: Mapping[str, Any], path: str,
         part = read(where, rnn, given, f"{path}{_scope(rnn, side)}/", False)
         parts.append(part._replace(layer=Recurrent(part.layer.cell)))  # the direction is Bidirectional's, also in Flax
     forward, backward = parts
+    if forward.inputs != backward.inputs:
+        raise ValueError(
+            f"{where}: {path}backward_rnn reads {backward.inputs} entries, but forward_rnn {forward.inputs}"
+        )
     default = type(module).merge_fn
     named = [name for name, f in MERGES.items() if f is module.merge_fn]
     merge = "concatenate" if module.merge_fn is default else named[0] if named else module.merge_fn
+    sizes = {"concatenate": forward.layer.cell.hidden_size + backward.layer.cell.hidden_size}
     return Part(
         Bidirectional(forward.layer, backward.layer, merge),
         forward.shapes | backward.shapes,
         lambda found: BidirectionalParams(forward.pack(found), backward.pack(found)),
+        forward.inputs,
+        None if callable(merge) else sizes.get(merge, forward.outputs),
     )
 
 
@@ -74,10 +84,20 @@ def _sequential(where: str, module: Any, given: Mapping[str, Any], path: str) ->
     for number, layer in enumerate(module.layers):
         if flax_cells.known(layer) or isinstance(layer, linen.Sequential | nnx.Sequential):
             raise TypeError(f"{where}: {path}layers {number} must be an RNN or a Bidirectional of such, got {layer!r}")
-        here = f"layers/{number}" if isinstance(layer, nnx.Module) else _scope(layer, f"layers_{number}")
-        parts.append(read(where, layer, given, f"{path}{here}/", flipped))
-        flipped = parts[-1].flips
-    shapes = {name: shape for part in parts for name, shape in part.shapes.items()}
+        here = f"layers/{number}" if isinstance(module, nnx.Module) else _scope(layer, f"layers_{number}")
+        part = read(where, layer, given, f"{path}{here}/", flipped)
+        if parts and parts[-1].outputs not in (None, part.inputs):
+            raise ValueError(
+                f"{where}: {path}{here} reads {part.inputs} entries, but the layer below gives {parts[-1].outputs}"
+            )
+        parts.append(part)
+        flipped = part.flips
+    if not parts:
+        raise ValueError(f"{where}: {path}Sequential holds no layers")
     return Part(
-        Sequential([part.layer for part in parts]), shapes, lambda found: tuple(part.pack(found) for part in parts)
+        Sequential([part.layer for part in parts]),
+        {name: shape for part in parts for name, shape in part.shapes.items()},
+        lambda found: tuple(part.pack(found) for part in parts),
+        parts[0].inputs,
+        parts[-1].outputs,
     )

@@ -7,12 +7,14 @@ from flax import linen, nnx, traverse_util
 
 from jaxrnn.cells.gru import GRU
 from jaxrnn.interop import arrays, flax_cells
+from jaxrnn.interop.flatten import unstacked
 from jaxrnn.layers import Bidirectional, Recurrent, Sequential
 from jaxrnn.layers.bidirectional import MERGES
 
 
 def to_linen(where: str, layer: Any, params: Any) -> tuple[Any, dict[str, np.ndarray]]:
     """The linen module and its arrays by path."""
+    layer = unstacked(layer)
     if isinstance(layer, Sequential):
         parts = [to_linen(where, one, p) for one, p in zip(layer.layers, params, strict=True)]
         flat = {f"layers_{k}/{name}": a for k, (_, found) in enumerate(parts) for name, a in found.items()}
@@ -35,6 +37,7 @@ def to_linen(where: str, layer: Any, params: Any) -> tuple[Any, dict[str, np.nda
 
 def to_nnx(where: str, layer: Any, params: Any) -> Any:
     """The nnx module that holds the parameters."""
+    layer = unstacked(layer)
     if isinstance(layer, Sequential):
         return nnx.Sequential(*(to_nnx(where, one, p) for one, p in zip(layer.layers, params, strict=True)))
     if isinstance(layer, Bidirectional):

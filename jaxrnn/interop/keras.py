@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 
 from jaxrnn.cells.base import Cell, Params
 from jaxrnn.interop import arrays, keras_entries, keras_read, keras_serialized, keras_write, perturbations
+from jaxrnn.interop.flatten import flatten, unstacked
 from jaxrnn.layers import Layer, Sequential
 
 
@@ -86,11 +87,11 @@ def to_keras(layer: Layer | Cell, params: Params) -> Any:
 
     Args:
         layer: `Recurrent` or `Bidirectional` of `Elman`, `LSTM`, `GRU` or `OriginalGRU`, or such a cell; `Sequential`
-            of these. Dropout within a `Recurrent` is left out.
+            of these, or a `Stack`. Dropout within a `Recurrent` is left out.
         params: its parameters.
 
     Returns:
-        A Keras layer with `return_sequences=True`, built; for a `Sequential`, a `keras.Sequential` of such.
+        A Keras layer with `return_sequences=True`, built; for several layers, a `keras.Sequential` of such.
 
     Raises:
         TypeError: a layer or cell that Keras does not have.
@@ -104,13 +105,11 @@ def to_keras(layer: Layer | Cell, params: Params) -> Any:
     where = "to_keras"
     params = arrays.of_layer(where, layer, params)
     perturbations.refuse(where, layer)
-    several = isinstance(layer, Sequential)
-    serialized = keras_serialized.serialized(where, layer.layers if several else [layer])
+    flat = list(flatten(layer, params))
+    serialized = keras_serialized.serialized(where, [inner for inner, _ in flat])
     keras = keras_entries.framework(where)
-    made = [
-        keras_write.built(keras, one, p) for one, p in zip(serialized, params if several else [params], strict=True)
-    ]
-    if not several:
+    made = [keras_write.built(keras, one, p) for one, (_, p) in zip(serialized, flat, strict=True)]
+    if not isinstance(unstacked(layer), Sequential):
         return made[0]
-    first = jax.tree.leaves(params[0])[0]  # U
+    first = jax.tree.leaves(params)[0]  # U
     return keras.Sequential([keras.Input((None, first.shape[0]), dtype=str(first.dtype)), *made])
