@@ -22,10 +22,10 @@ from jaxrnn.unfold.sharding import varying
 from jaxrnn.unfold.steps import steps_of
 
 JACOBIANS = ("full", "block", "diagonal")
-GROWTH = 2.0  # a step after which the residual is larger by more than this is not taken
-RADIUS = 0.5  # the longest step after one that was not taken, in terms of the largest |s|
-SHRINK, GROW = 0.25, 2.0  # what becomes of it after a step not taken, and after one taken
-LEAST = 1e-3  # a radius at which it is given up
+GROWTH = 4.0  # a step after which the residual is larger by more than this is not taken
+RADIUS = 1.0  # the longest step after one that was not taken, in terms of the largest |s|
+SHRINK = 0.5  # what becomes of it after each further one
+LEAST = 0.01  # a radius at which it is given up
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,12 @@ class Newton(Method):
 
         δ(t) = J(t) δ(t-1) + f(s(t-1), x(t)) - s(t),     δ = 0 before the window
 
-    A step after which the residual |s(t) - f(s(t-1), x(t))| / max |s| is more than twice as large is not taken; the
-    next is shorter (a trust region). Whatever the steps, each makes one more state exact. The states returned are f at
-    those that were found, if that makes the residual smaller; `info.residual` is that of what is returned. A window
-    that does not reach the tolerance is done again one step after another, and `info.fell_back` counts it. λ is found
-    in the same way, from the end: its recurrence is linear, one step with the whole Jacobian.
+    A step after which the residual |s(t) - f(s(t-1), x(t))| / max |s| is more than four times as large is not taken,
+    and no further one is longer than max |s| (a trust region, halved each time). Whatever the steps, each that is taken
+    makes one more state exact. The states returned are f at those that were found, if that makes the residual smaller;
+    `info.residual` is that of what is returned. A window that does not reach the tolerance is done again one step after
+    another, and `info.fell_back` counts it. λ is found in the same way, from the end: its recurrence is linear, one
+    step with the whole Jacobian.
 
     It pays where processors idle: small states, long sequences, dynamics that contract. Integers in the state are
     carried one step after another.
@@ -126,7 +127,9 @@ class Newton(Method):
         reals = split(state)[0]
         if self.window is not None or not reals:
             return self.window or sizes.NEWTON_LONGEST
-        return sizes.newton_window(self._structure(Layout(reals, axes), 1).bytes)
+        layout = Layout(reals, axes)
+        state = layout.rows * layout.size * layout.dtype.itemsize
+        return sizes.newton_window(self._structure(layout, 1).bytes, state)
 
     def _structure(self, layout: Layout, steps: int) -> Full | Diagonals:
         if self.jacobian == "full":
@@ -205,7 +208,7 @@ class _Window:
             merit = _relative(errors, scale)
             better = _relative(next_errors, scale) <= GROWTH * merit
             moved = better & (now.residual > enough)
-            radius = jnp.where(better, GROW * now.radius, jnp.minimum(RADIUS, SHRINK * now.radius))
+            radius = jnp.where(better, now.radius, jnp.minimum(RADIUS, SHRINK * now.radius))
             return _Iterate(
                 now.steps + 1,
                 [jnp.where(moved[None, :, None], b, a) for a, b in zip(s, trial, strict=True)],

@@ -23,7 +23,7 @@ SHOOTING_WINDOW = 1 << 27  # bytes of states, products and outputs that a window
 NEWTON_LONGEST = 1 << 14  # steps of a window of Newton's method
 NEWTON_WINDOW = 1 << 24  # bytes of its Jacobians on a CPU; a prefix scan holds about four times as much
 NEWTON_LAUNCHES = 1 << 29  # the same on an accelerator; a guess, not measured
-NEWTON_COLUMNS = 1 << 24  # bytes of the Jacobian-vector products that are there at once, of which a diagonal is kept
+NEWTON_COLUMNS = 1 << 22  # bytes of the Jacobian-vector products that are there at once, of which a diagonal is kept
 KEEP_PRODUCTS = 128 << 20  # bytes of recurrent products that may be kept for every step
 KEEP_STATES = 64 << 20  # bytes of states that may be kept for every step
 KEEP_BESIDE = 3  # times what lives anyway: xs, outputs, and √τ steps that are recomputed at once
@@ -198,10 +198,10 @@ def shooting_window(problem: Problem, operands: Operands) -> int:
     return max(1024, SHOOTING_WINDOW // max(1, tree_bytes(state) + tree_bytes(products) + emitted))
 
 
-def newton_window(jacobian: int) -> int:
-    """Steps that Newton's method finds at once, given the bytes of one Jacobian: they are all in memory."""
+def newton_window(jacobian: int, state: int) -> int:
+    """Steps that Newton's method finds at once, given the bytes of a Jacobian and a state: all are in memory."""
     room = NEWTON_WINDOW if jax.default_backend() == "cpu" else NEWTON_LAUNCHES
-    return max(2, min(NEWTON_LONGEST, room // max(1, jacobian)))
+    return max(2, min(NEWTON_LONGEST, room // max(1, jacobian + 8 * state)))
 
 
 def newton_columns(column: int) -> int:
