@@ -53,7 +53,7 @@ def temporaries(cell: Any, adjoint: Any, steps: int) -> float:
     return analysis.temp_size_in_bytes / 1024
 
 
-def gradients(cell: Any, steps: int) -> dict[str, Callable[[], Any]]:
+def gradients(cell: Any, steps: int) -> dict[Hashable, Callable[[], Any]]:
     """Jitted gradients of Σ |y(t)|² with respect to the parameters, by each adjoint, and step by step of a stream."""
     params = cell.init(jax.random.key(0))
     xs = jax.random.normal(jax.random.key(1), (steps, 1, INPUT))
@@ -78,7 +78,7 @@ def gradients(cell: Any, steps: int) -> dict[str, Callable[[], Any]]:
 
     chosen = adjoints(cell)
     del chosen["Autodiff"]
-    runs = {name: whole(adjoint) for name, adjoint in chosen.items()}
+    runs: dict[Hashable, Callable[[], Any]] = {name: whole(adjoint) for name, adjoint in chosen.items()}
     del chosen["BPTT"]
     return runs | {f"{name}, stream": streamed(adjoint) for name, adjoint in chosen.items()}
 
@@ -90,8 +90,8 @@ def measure(cell: Any, steps: int, rounds: int) -> Row:
     runs = gradients(cell, steps)
     for run in runs.values():
         run()  # compiles
-    seconds = turns.take_turns(dict[Hashable, Callable[[], Any]](runs), seconds=0, rounds=rounds)
-    return Row(size, kept, {name: 1e6 * float(np.median(seconds[name])) / steps for name in runs})
+    seconds = turns.take_turns(runs, seconds=0, rounds=rounds)
+    return Row(size, kept, {str(name): 1e6 * float(np.median(seconds[name])) / steps for name in runs})
 
 
 def table(rows: dict[tuple[str, int], Row], steps: int) -> str:

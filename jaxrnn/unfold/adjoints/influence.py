@@ -20,8 +20,8 @@ Pull = Callable[[list[jax.Array]], tuple[list[jax.Array], list[jax.Array]]]
 class Form(Protocol):
     """How the influence of one example is kept: for each real array of θ, one array `(rows, *its shape)`."""
 
-    def start(self, number: int, shape: tuple[int, ...], own: int | None) -> np.ndarray:
-        """The influence of array `number` on s(0), which it is the real array `own` of, or None."""
+    def start(self, number: int, array: Any, own: int | None) -> jax.Array:
+        """The influence on s(0) of array `number` of θ, of which it is the real array `own`, or None."""
         ...
 
     def advance(self, influence: list[jax.Array], pull: Pull, state: list[jax.Array]) -> list[jax.Array]:
@@ -40,11 +40,12 @@ class Dense:
         self.shapes = [s.shape for s in _real_rows(one, one.state)]
         self.sizes = [int(np.prod(s)) for s in self.shapes]
 
-    def start(self, number: int, shape: tuple[int, ...], own: int | None) -> np.ndarray:
+    def start(self, number: int, array: Any, own: int | None) -> jax.Array:
+        total = sum(self.sizes)
         if own is None:
-            return np.zeros((sum(self.sizes), *shape))
+            return jnp.zeros((total, *array.shape), array.dtype)
         before = sum(self.sizes[:own])
-        return np.eye(sum(self.sizes))[:, before : before + self.sizes[own]].reshape(-1, *shape)
+        return jnp.eye(total, dtype=array.dtype)[:, before : before + self.sizes[own]].reshape(total, *array.shape)
 
     def advance(self, influence: list[jax.Array], pull: Pull, state: list[jax.Array]) -> list[jax.Array]:
         at_once, jacobian = _jacobian(pull, state)
@@ -68,11 +69,13 @@ class Traces:
 
     def __init__(self, one: OneExample, units: Units, direct: bool):
         units = of_parts(units, one)
-        self.members, self.index, self.diagonal = units.members, units.numbers, units.diagonal
-        self.masks = [None if not direct or mask.all() else mask for mask in units.direct]
+        self.members, self.diagonal = units.members, units.diagonal
+        self.index = [_thin(numbers, 0) for numbers in units.numbers]
+        self.masks = [None if not direct or mask.all() else _thin(mask, 1) for mask in units.direct]
 
-    def start(self, number: int, shape: tuple[int, ...], own: int | None) -> np.ndarray:
-        return np.array([np.full(shape, k == own, float) for k in self.members[number]]).reshape(-1, *shape)
+    def start(self, number: int, array: Any, own: int | None) -> jax.Array:
+        rows = [jnp.full(array.shape, k == own, array.dtype) for k in self.members[number]]
+        return jnp.stack(rows) if rows else jnp.zeros((0, *array.shape), array.dtype)
 
     def advance(self, influence: list[jax.Array], pull: Pull, state: list[jax.Array]) -> list[jax.Array]:
         # As each entry of θ reaches one unit, a cotangent of ones for one array of the state finds each derivative.
@@ -87,16 +90,16 @@ class Traces:
         def one(kept: jax.Array, direct: jax.Array, members: list[int], index: np.ndarray, mask: Any) -> jax.Array:
             rows = []
             for k in members:
-                passed = [_spread(slopes[k, j], index).astype(e.dtype) * e for j, e in zip(members, kept, strict=True)]
+                passed = [_spread(slopes[k, j], index, e) * e for j, e in zip(members, kept, strict=True)]
                 rows.append(sum(passed, direct[k].astype(kept.dtype)))
             new = jnp.stack(rows) if rows else kept
-            return new if mask is None else jnp.where(mask, new, 0)
+            return new if mask is None else jnp.where(jnp.broadcast_to(mask, new.shape), new, 0)
 
         return [one(*of) for of in zip(influence, at_once, self.members, self.index, self.masks, strict=True)]
 
     def pull(self, influence: list[jax.Array], of_state: list[jax.Array]) -> list[jax.Array]:
         def one(kept: jax.Array, members: list[int], index: np.ndarray) -> jax.Array:
-            found = [_spread(of_state[k].reshape(-1), index) * e for k, e in zip(members, kept, strict=True)]
+            found = [_spread(of_state[k].reshape(-1), index, e) * e for k, e in zip(members, kept, strict=True)]
             return sum(found, jnp.zeros(kept.shape[1:], kept.dtype))
 
         return [one(*of) for of in zip(influence, self.members, self.index, strict=True)]
@@ -116,7 +119,8 @@ class Influence:
         own += range(len(theta) - len(own))
         found = []
         for number, (row, k) in enumerate(zip(theta, own, strict=True)):
-            array = jnp.asarray(self.form.start(number, row.shape, k), _wide(row.dtype))
+            wide = jax.ShapeDtypeStruct(row.shape, jnp.promote_types(row.dtype, jnp.float32))
+            array = self.form.start(number, wide, k)
             found.append(jnp.broadcast_to(array.reshape((1,) * len(one.batch) + array.shape), one.batch + array.shape))
         return found
 
@@ -153,10 +157,6 @@ class Influence:
         return [typed.get(k) for k in one.params], [typed[k] for k in one.initial]
 
 
-def _wide(dtype: Any) -> Any:
-    return jnp.promote_types(dtype, jnp.float32)
-
-
 def _real_rows(one: OneExample, places: list[int]) -> list[Any]:
     """Shapes and types of the real arrays of some leaves of one example."""
     return jax.eval_shape(parts, [one.rows[k] for k in places])
@@ -189,9 +189,14 @@ def _diagonals(jacobian: jax.Array, state: list[jax.Array]) -> dict[tuple[int, i
     }
 
 
-def _spread(row: jax.Array, index: np.ndarray) -> jax.Array:
-    """`row[index]`; where the index is the same along all axes but the last, without looking up each entry."""
-    if index.ndim > 1 and index.size and (index == index[(0,) * (index.ndim - 1)]).all():
-        last = row[index[(0,) * (index.ndim - 1)]]
-        return jnp.broadcast_to(last.reshape((1,) * (index.ndim - 1) + last.shape), index.shape)
-    return row[index]
+def _thin(array: np.ndarray, first: int) -> np.ndarray:
+    """One entry of each axis from `first` on along which the array does not change: units, along all but the last."""
+    for axis in range(first, array.ndim):
+        one = array.take(range(min(1, array.shape[axis])), axis)
+        array = one if (array == one).all() else array
+    return array
+
+
+def _spread(row: jax.Array, index: np.ndarray, like: jax.Array) -> jax.Array:
+    """`row[index]`, stretched to the shape of an array, in its type."""
+    return jnp.broadcast_to(row[index].astype(like.dtype), like.shape)
