@@ -4,7 +4,7 @@ python -m benchmarks.newton --run RUN   (a run folder of `jaxrnn train`, for a n
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import jax
@@ -47,7 +47,7 @@ def print_times(steps: int, hidden: int, seconds: float) -> None:
         return lambda: jax.block_until_ready(run(params))
 
     for training in (False, True):
-        runs = {name: entrant(method, training) for name, method in methods.items()}
+        runs: dict[Hashable, Any] = {name: entrant(method, training) for name, method in methods.items()}
         measured = take_turns(runs, seconds=seconds)
         medians = [f"{1e3 * spread(measured[name]).median:.1f}" for name in methods]
         ratios = [f"{ratio(measured[name], measured['Scan']):.2f}" for name in list(methods)[1:]]

@@ -36,6 +36,7 @@ from jaxrnn import (
     LSTMState,
     MinGRU,
     MinLSTM,
+    Newton,
     OriginalGRU,
     PeepholeLSTM,
     ProjectedLSTM,
@@ -60,8 +61,20 @@ D = 2  # entries of x(t)
 
 # The (method, adjoint) pairs that give exact values and gradients, shared out over three scenarios of about equal cost.
 PAIRS = (
-    ((Scan(), Autodiff()), (Scan(), BPTT(block=4)), (Scan(), BPTT(block=T + 4)), (Scan(), TruncatedBPTT(T))),
-    ((Scan(), Autodiff()), (Scan(), BPTT()), (Scan(), BPTT(block=3)), (Shooting(2), BPTT())),
+    (
+        (Scan(), Autodiff()),
+        (Scan(), BPTT(block=4)),
+        (Scan(), BPTT(block=T + 4)),
+        (Scan(), TruncatedBPTT(T)),
+        (Newton(), BPTT()),
+    ),
+    (
+        (Scan(), Autodiff()),
+        (Scan(), BPTT()),
+        (Scan(), BPTT(block=3)),
+        (Shooting(2), BPTT()),
+        (Newton(3, jacobian="block"), BPTT(4)),
+    ),
     (
         (Scan(unroll=3), Autodiff()),
         (Scan(), BPTT(block=1)),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import jaxrnn
-from benchmarks import against_rivals, machine, memory, online, programs, reference, report, rivals, turns
+from benchmarks import against_rivals, machine, memory, newton, online, programs, reference, report, rivals, turns
 from benchmarks.task import GATES, Shape, Task, draw
 from tests import grid
 
@@ -196,3 +196,13 @@ def test_the_tables_of_what_goes_forward_in_time():
     lines = online.table({("IndRNN", 64): row}, steps=300).splitlines()
     assert "| IndRNN | 64 | 2.5 | 4 to 4 |  | 700 to 560 |  |" in lines
     assert "| IndRNN | 64 | 0.8 | 1.2 |  |  |  |" in lines
+
+
+def test_newton_is_measured_and_shown(capsys: pytest.CaptureFixture[str]):
+    cell = jaxrnn.GRU(8, 2)
+    xs = jax.random.normal(jax.random.key(0), (9, 1, 8))
+    params = cell.init(jax.random.key(1))
+    assert "(2 of 2 fell back)" in newton.steps_taken(cell, params, xs, jaxrnn.Newton(window=5, max_steps=1))
+    assert newton.steps_taken(cell, params, xs, jaxrnn.Newton(window=9)) in "2345"
+    newton.print_times(9, 1, 0)
+    assert [line.split(" | ")[1] for line in capsys.readouterr().out.splitlines()] == ["forward", "training step"]
