@@ -83,6 +83,11 @@ def or_in_turn(found: Solved, in_turn: Callable[..., Solved], operands: tuple[An
     report = found.certificate
     assert report is not None
     steps = jax.tree.leaves(found.states)[0].shape[0]
+    arrays = found.states, found.extras
+
+    def rows(tree: Any) -> Any:
+        """Time and one more axis: for others of one entry XLA makes copies that change nothing."""
+        return jax.tree.map(lambda a: a.reshape(steps, -1), tree)
 
     def pending(carry: Solved) -> jax.Array:
         now = carry.certificate
@@ -96,9 +101,11 @@ def or_in_turn(found: Solved, in_turn: Callable[..., Solved], operands: tuple[An
         last, states, extras, _ = in_turn(*jax.tree.map(lambda a: jnp.where(needed, a, jnp.zeros_like(a)), operands))
         residual = jnp.where(all_finite(states), 0, jnp.nan).astype(report.residual.dtype)
         again = Certificate(report.sweeps, residual, report.fell_back + 1, report.depth + steps)
-        return varying((Solved(last, states, extras, again), carry))[0]
+        return varying((Solved(last, rows(states), rows(extras), again), carry))[0]
 
-    return lax.while_loop(pending, body, found)
+    done = lax.while_loop(pending, body, Solved(found.last, rows(found.states), rows(found.extras), report))
+    states, extras = jax.tree.map(lambda a, like: a.reshape(like.shape), (done.states, done.extras), arrays)
+    return Solved(done.last, states, extras, done.certificate)
 
 
 def hold(states: Any, first: Any, valid: jax.Array | None, backward: bool) -> tuple[Any, Any]:

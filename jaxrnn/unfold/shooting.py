@@ -177,12 +177,14 @@ class _Sweeps:
 
     def _first_sweep(self, swept: _Swept, first: Any) -> _Swept:
         def body(t: jax.Array, carry: Any) -> Any:
-            now, *room = carry
-            new = self.step(now, self._at(self.items, self.item, t))
-            return new[0], *self._put(room, new, t)
+            now, item, *room = carry
+            new = self.step(now, item)
+            # The next item is fetched by itself: within a pointwise kernel, XLA's CPU compiler would not vectorise it.
+            return new[0], self._at(self.items, self.item, jnp.minimum(t + 1, self.size - 1)), *self._put(room, new, t)
 
         starts = jax.tree.map(lambda s: jnp.broadcast_to(s, (self.blocks, *s.shape)), first)
-        _, states, extras = lax.fori_loop(0, self.size, body, (starts, swept.states, swept.extras))
+        begun = starts, self._at(self.items, self.item, jnp.zeros_like(swept.sweeps)), swept.states, swept.extras
+        _, _, states, extras = lax.fori_loop(0, self.size, body, begun)
         return _Swept(states, extras, self._scale(states), swept.sweeps + 1, swept.residual, swept.depth + self.size)
 
     def _sweep(self, swept: _Swept, first: Any, tolerance: float) -> _Swept:
@@ -208,8 +210,11 @@ class _Sweeps:
         return _Swept(merge.states, merge.extras, scale, swept.sweeps + 1, residual, swept.depth + merge.done)
 
     def _scale(self, states: Any) -> Any:
-        rows = jax.tree.map(lambda a, s: a.reshape(-1, *s.shape), states, self.shapes[0])
-        return certificate.scale(rows, axes=1)
+        def largest(a: jax.Array, s: Any) -> jax.Array:
+            over_time = jnp.abs(a).max((0, 1)) if jnp.issubdtype(a.dtype, jnp.inexact) else a[0, 0]
+            return over_time.reshape(1, *s.shape)
+
+        return certificate.scale(jax.tree.map(largest, states, self.shapes[0]), axes=1)
 
     def _residual(self, new: Any, old: Any, scale: Any, t: jax.Array) -> jax.Array:
         return certificate.difference(new, old, scale, self._at(self.valid_many, self.valid_item, t))

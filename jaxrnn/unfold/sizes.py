@@ -16,17 +16,18 @@ CACHE = 1 << 19  # bytes of a block's working set on a CPU: half of a core's sec
 LAUNCHES = 1 << 26  # the same on an accelerator, where small blocks are many launches; a guess, not measured
 PREFIX = 1 << 22  # bytes of states that a prefix scan finds at once
 PREFIX_STEP = 1 << 16  # bytes that one of its steps makes on a CPU: below, starting a kernel counts
+JOINED_FEATURES = 16  # of x: with fewer, x U of blocks side by side costs less than a wider product
 SHOOTING_ROWS = 16  # rows of a sweep: blocks side by side times rows of the batch
 SHOOTING_STEPS = 32  # steps of a block, at least
-SHOOTING_CHUNK = 8  # steps of every block that are stepped back through at once
-SHOOTING_WINDOW = 1 << 27  # bytes of states, products and outputs that a window of a sweep holds
+SHOOTING_CHUNK = 16  # steps of every block that are stepped back through at once
+SHOOTING_WINDOW = 3 << 26  # bytes of states, products and outputs that a window of a sweep holds
 NEWTON_LONGEST = 1 << 14  # steps of a window of Newton's method
 NEWTON_WINDOW = 1 << 24  # bytes of its Jacobians on a CPU; a prefix scan holds about four times as much
 NEWTON_LAUNCHES = 1 << 29  # the same on an accelerator; a guess, not measured
 NEWTON_COLUMNS = 1 << 22  # bytes of the Jacobian-vector products that are there at once, of which a diagonal is kept
 KEEP_PRODUCTS = 128 << 20  # bytes of recurrent products that may be kept for every step
 KEEP_STATES = 64 << 20  # bytes of states that may be kept for every step
-KEEP_BESIDE = 3  # times what lives anyway: xs, outputs, and √τ steps that are recomputed at once
+KEEP_BESIDE = 4  # times what lives anyway: xs, outputs, and √τ steps that are recomputed at once
 
 
 def tree_bytes(tree: Any) -> int:
@@ -112,9 +113,9 @@ def drive_a_block(operands: Operands, copies: int = 1) -> bool:
     what it makes is still in cache when it is read, unless the matrix has to be read from beyond the cache for a row or
     two.
     """
-    return jax.default_backend() != "cpu" or (
-        copies * rows(operands.state) <= 2 and tree_bytes(operands.params) > CACHE
-    )
+    if jax.default_backend() != "cpu":
+        return True
+    return copies * rows(operands.state) <= 2 and tree_bytes(operands.params) > CACHE
 
 
 def drive_block(problem: Problem, operands: Operands) -> int | None:
@@ -125,10 +126,16 @@ def drive_block(problem: Problem, operands: Operands) -> int | None:
     return max(8, working_set() // max(1, tree_bytes(drive)))
 
 
-def join_products(operands: Operands, copies: int = 1) -> bool:
-    """Whether one product of (x, h) beats x U and h W apart: where a step is so small that starting a kernel counts."""
-    few = copies * rows(operands.state) <= 4
-    return jax.default_backend() == "cpu" and few and tree_bytes(operands.params) <= CACHE
+def join_products(operands: Operands, features: int, copies: int = 1) -> bool:
+    """Whether one product of (x, h) beats x U and h W apart: where starting a kernel counts.
+
+    In the steps of `copies` blocks at once it is the other core that is started, by each product of its own.
+    """
+    if jax.default_backend() != "cpu":
+        return False
+    if copies > 1:
+        return features >= JOINED_FEATURES
+    return rows(operands.state) <= 4 and tree_bytes(operands.params) <= CACHE
 
 
 def fetch_ahead(cell: Cell, operands: Operands, items: Any) -> bool:

@@ -44,7 +44,8 @@ def _advance(
     params = operands.params
     if isinstance(cell, Additive):
         U, W, b = cell.weights(params)
-        joined = jnp.concatenate([U, W]) if not driven and sizes.join_products(operands, copies) else None
+        joins = not driven and sizes.join_products(operands, U.shape[0], copies)
+        joined = jnp.concatenate([U, W]) if joins else None
 
         def additive(state: State, item: Any) -> tuple[State, Any]:
             if joined is None:
