@@ -70,9 +70,10 @@ def unfold(
         time_axis: the axis of time in xs, resets and outputs.
         emit: `emit(cell, params, state)`, what to keep of each step; None keeps nothing but `final`;
             `jaxrnn.states` keeps whole states.
-        method: how the values are computed: `Scan()`, or for linear cells `Associative()`. It changes no value beyond
-            rounding.
-        adjoint: how gradients are computed: `BPTT()`, `TruncatedBPTT(steps)`, `Autodiff()`. It never changes a value.
+        method: how the values are computed: `Scan()`, for linear cells `Associative()`, or many steps at once by
+            `Shooting()` or `Newton()`, which change no value beyond their tolerance and report on it in `info`.
+        adjoint: how gradients are computed: `BPTT()`, `TruncatedBPTT(steps)`, `Autodiff()`, forward in time `RTRL()`
+            and its approximation `SnAp1()`. It never changes a value.
 
     Returns:
         `Unfolding(outputs, final, info)`.
