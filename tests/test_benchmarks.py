@@ -10,7 +10,19 @@ import numpy as np
 import pytest
 
 import jaxrnn
-from benchmarks import against_rivals, machine, memory, newton, online, programs, reference, report, rivals, turns
+from benchmarks import (
+    against_rivals,
+    around,
+    machine,
+    memory,
+    newton,
+    online,
+    programs,
+    reference,
+    report,
+    rivals,
+    turns,
+)
 from benchmarks.task import GATES, Shape, Task, draw
 from tests import grid
 
@@ -206,3 +218,13 @@ def test_newton_is_measured_and_shown(capsys: pytest.CaptureFixture[str]):
     assert newton.steps_taken(cell, params, xs, jaxrnn.Newton(window=9)) in "2345"
     newton.print_times(9, 1, 0)
     assert [line.split(" | ")[1] for line in capsys.readouterr().out.splitlines()] == ["forward", "training step"]
+
+
+def test_what_goes_around_cells_is_measured_beside_the_plain_cell(capsys: pytest.CaptureFixture[str]):
+    assert {"zoneout", "layer normalisation", "highway"} <= set(around.layers("lstm", 2, 2))
+    around.main(["--shape", "2,1,2,2", "--seconds", "0", "--only", "weight dropout"])
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[4:]]
+    assert [(row[0], row[1]) for row in rows] == [
+        (f"| {kind}", name) for kind in ("lstm", "gru") for name in ("plain", "weight dropout")
+    ]
+    assert rows[0][3] == "1.00 |"
