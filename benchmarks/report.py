@@ -10,13 +10,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import report_methods, tables
+
 OWN = "jaxrnn"
 NOT_JAX = ("torch",)
 
 
 def markdown(result: dict[str, Any]) -> str:
     """The tables of one result."""
-    return {"speed": _speed, "memory": _memory}[result["kind"]](result)
+    return {"speed": _speed, "memory": _memory, "methods": report_methods.markdown}[result["kind"]](result)
 
 
 def fastest(entrants: dict[str, Any], which: str, leave: Sequence[str] = ()) -> tuple[str, float] | None:
@@ -29,31 +31,10 @@ def fastest(entrants: dict[str, Any], which: str, leave: Sequence[str] = ()) -> 
     return min(ratios.items(), key=lambda item: item[1]) if ratios else None
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [list(head), ["---"] * len(head), *map(list, rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _head(result: dict[str, Any]) -> str:
-    machine = result["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
-    clock = " Seconds are processor time of all threads, not wall-clock time." if result["clock"] == "cpu" else ""
-    changed = " with uncommitted changes" if result["uncommitted_changes"] else ""
-    return (
-        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_GiB']} GiB; JAX on {machine['devices']} x "
-        f"{machine['device']}. {versions}. Commit {result['commit'][:12]}{changed}. Load of the machine before: "
-        f"{result['load_average_before']:.1f}. `{result['command']}`.{clock}"
-    )
-
-
-def _ms(seconds: float) -> str:
-    return f"{1e3 * seconds:.3g}"
-
-
 def _speed(result: dict[str, Any]) -> str:
     rows = result["results"]
     names = list(dict.fromkeys(name for row in rows for name in row["entrants"] if name != OWN))
-    parts = [_head(result)]
+    parts = [tables.head(result)]
     parts += [f"Absent: {name} ({why})." for name, why in result["absent"].items()]
     for which, title in (("forward", "Forward"), ("gradient", "Forward and backward")):
         parts += [
@@ -84,12 +65,12 @@ def _times(rows: list[dict[str, Any]], names: list[str], which: str) -> str:
     lines = []
     for row in rows:
         own = row["entrants"][OWN][which]
-        cells = [f"{_ms(own['median_s'])} ({_ms(own['lower_s'])} to {_ms(own['upper_s'])})"]
+        cells = [tables.quartiles(own)]
         for name in names:
             entry = row["entrants"].get(name, {"failed": "absent"})
             cells.append("failed" if "failed" in entry else f"{entry[which]['ratio']:.2f}")
         lines.append([*_label(row), str(row["rounds"]), *cells])
-    return _table(["cell", "T, B, D, H", "rounds", OWN, *names], lines)
+    return tables.table(["cell", "T, B, D, H", "rounds", OWN, *names], lines)
 
 
 def _verdicts(rows: list[dict[str, Any]], which: str) -> list[str]:
@@ -120,7 +101,7 @@ def _each(rows: list[dict[str, Any]], names: list[str], show: Callable[[dict[str
             entry = row["entrants"].get(name, {"failed": "absent"})
             cells.append("failed" if "failed" in entry else f"{show(entry, 'forward')} / {show(entry, 'gradient')}")
         lines.append([*_label(row), *cells])
-    return _table(["cell", "T, B, D, H", *names], lines)
+    return tables.table(["cell", "T, B, D, H", *names], lines)
 
 
 def _notes(rows: list[dict[str, Any]], names: list[str]) -> str:
@@ -165,11 +146,11 @@ def _memory(result: dict[str, Any]) -> str:
     timed = f"of all in one process, in turns, {rounds} rounds" if rounds else "of one step, in its own process"
     return "\n\n".join(
         [
-            _head(result),
+            tables.head(result),
             f"One training step of {result['cell']}, {result['steps']} steps, batch 1, `emit=None`, loss on the final "
             f"state. Peaks are resident memory above what the process held before, each adjoint in its own process; "
             f"times are {timed}.",
-            _table(head, rows),
+            tables.table(head, rows),
             "\n".join(lines),
         ]
     )

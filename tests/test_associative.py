@@ -1,11 +1,14 @@
 """Linear cells many steps at once: the values and gradients of one step after another."""
 
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxrnn import BPTT, GRU, LRU, Associative, Autodiff, GRUState, MinGRU, MinLSTM, Scan, Stack, TruncatedBPTT, unfold
+from jaxrnn.unfold import sizes
 from tests.grid import Diagonal, close, gradients, quick, weigh
 
 STEPS = 23  # chunks and blocks do not divide it
@@ -20,7 +23,16 @@ SCENARIOS = {
 }
 
 
-@pytest.mark.usefixtures("x64")
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The prefix scan also on a CPU, where it is not chosen."""
+    asked = []
+    monkeypatch.setattr(sizes, "prefix_scan_pays", lambda: asked.append(None) or True)
+    yield
+    assert asked  # no program traced before was taken
+
+
+@pytest.mark.usefixtures("x64", "at_once")
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("cell", [Diagonal(2, 3), LRU(2, 3)], ids=["diagonal", "lru"])
 def test_equals_one_step_after_another(cell, scenario):
@@ -48,6 +60,7 @@ def test_equals_one_step_after_another(cell, scenario):
     close(cut_at_once, cut, 1e-10, 1e-11)
 
 
+@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize("cell", [MinGRU(3, 4), MinLSTM(3, 4), LRU(3, 4)], ids=["mingru", "minlstm", "lru"])
 def test_long_sequences_in_single_precision(cell):
     params = cell.init(jax.random.key(0), jnp.float32)
@@ -59,6 +72,16 @@ def test_long_sequences_in_single_precision(cell):
 
     at_once, in_turn = both(params)
     close(at_once, in_turn, 1e-4, 1e-4)
+
+
+def test_on_a_cpu_it_is_the_program_of_one_step_after_another():
+    cell = LRU(3, 4)
+    params, xs = jax.eval_shape(cell.init, jax.random.key(0)), jnp.zeros((50, 2, 3))
+
+    def program(method):
+        return str(jax.make_jaxpr(jax.grad(lambda p: unfold(cell, p, xs, method=method).outputs.sum()))(params))
+
+    assert (program(Associative()) == program(Scan())) == (jax.default_backend() == "cpu")
 
 
 @pytest.mark.parametrize("adjoint", [Autodiff(), BPTT(), TruncatedBPTT(4)], ids=["autodiff", "bptt", "truncated"])

@@ -13,8 +13,11 @@ import jaxrnn
 from benchmarks import (
     against_rivals,
     around,
+    cases,
+    depth,
     machine,
     memory,
+    methods,
     newton,
     online,
     programs,
@@ -228,3 +231,55 @@ def test_what_goes_around_cells_is_measured_beside_the_plain_cell(capsys: pytest
         (f"| {kind}", name) for kind in ("lstm", "gru") for name in ("plain", "weight dropout")
     ]
     assert rows[0][3] == "1.00 |"
+
+
+def _methods(part: str, *chosen: str) -> list[str]:
+    return [part, "--only", *chosen, "--rounds", "1", "--passes", "forward"]
+
+
+def test_methods_are_compared_with_scan(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    result = methods.main([*_methods("grid", "1024,1,8,32"), "--out", str(tmp_path)])
+    table = capsys.readouterr().out
+    kept = json.loads((tmp_path / "methods-grid.json").read_text())
+    assert kept == result
+    (row,) = kept["results"]
+    assert row["shape"] == [1024, 1, 8, 32]
+    found = row["passes"]["forward"]
+    assert found["Scan"]["difference"] == 0
+    assert 0 < found["Shooting"]["difference"] < 1e-4
+    assert found["Shooting"]["residual"] < 1e-5
+    assert found["Shooting"]["depth"] < 1024
+    assert min(entry["median_s"] for entry in found.values()) > 0
+    assert "GRU 131072,32,8,1024" in kept["left_out"]
+    assert "| GRU | 1024, 1, 8, 32 | Shooting |" in table
+    assert "| GRU | 32 | 1 |" in table
+    again = methods.merge(kept["results"], row | {"rounds": 7})
+    assert [r["rounds"] for r in again] == [7]
+
+
+def test_a_training_step_of_a_method_gives_the_gradients_of_scan():
+    case = next(c for c in cases.cases("associative", Path())[0] if c.shape.time == 128)
+    row = methods.measure(case, ["training"], seconds=0, rounds=0)
+    found = row["passes"]["training"]
+    assert set(found) == {"Scan", "Associative"}
+    assert found["Associative"]["difference"] < 1e-5
+    assert "median_s" not in found["Scan"]
+
+
+def test_every_part_has_cases_that_name_known_methods():
+    for part in cases.PARTS:
+        found, _ = cases.cases(part, Path())
+        assert found
+        assert all(c.methods[0] == cases.BASE and set(c.methods) <= set(cases.METHODS) for c in found)
+
+
+def test_depth_is_counted():
+    found = depth.depths(64)
+    assert found["Scan"]["depth"] == 64
+    assert found["Newton, full"]["depth"] == found["Newton, full, one window"]["depth"] < 64
+    assert 6 <= found["Associative, one prefix scan"]["depth"] <= 12
+    table = report.markdown(
+        {"kind": "methods", "part": "depth", **machine.describe([]), "clock": "wall", "results": depth.rows(0)}
+        | {"results": [{"steps": 64, "methods": found}]}
+    )
+    assert "| 64 | 64 |" in table

@@ -9,6 +9,7 @@ from jaxrnn.cells.base import Cell, Inputs, Linear, State
 from jaxrnn.unfold import recurrence, sizes
 from jaxrnn.unfold.method import Method, Solved, Step
 from jaxrnn.unfold.problem import Flags, Operands, Problem
+from jaxrnn.unfold.scan import Scan
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Associative(Method):
     Composition is associative, so that the maps of all steps are composed in parallel: O(log τ) time where there are
     processors enough. Values and gradients equal those of `Scan` up to rounding; memory is that of a block of time.
     Products of many a(t) are formed by themselves: for a cell of yours with |a| > 1 they can overflow where the states
-    of `Scan` are finite.
+    of `Scan` are finite. On a CPU, where one step after another is faster, this is what runs.
 
     Raises:
         TypeError: a cell that is not `Linear`.
@@ -37,7 +38,9 @@ class Associative(Method):
 
     def at_once(self, problem: Problem, operands: Operands) -> int | None:
         """Long windows, for they are what is parallel."""
-        return sizes.prefix_block(problem, operands)
+        if not sizes.prefix_scan_pays():
+            return Scan().at_once(problem, operands)
+        return sizes.linear_block(problem, operands)
 
     def states(
         self, problem: Problem, operands: Operands, state: State, xs: Inputs, flags: Flags, products: bool = False
@@ -48,6 +51,8 @@ class Associative(Method):
         """
         if not isinstance(problem.cell, Linear):
             raise _not_linear(problem.cell)
+        if not sizes.prefix_scan_pays():
+            return Scan().states(problem, operands, state, xs, flags)
         a, b = problem.cell.coefficients(operands.params, problem.select(xs))
         a, b = recurrence.special_steps(a, b, operands.state, flags)
         states = self.solve(a, b, state, problem.reverse)

@@ -15,7 +15,6 @@ from jaxrnn.unfold.problem import Keep, Operands, Problem, row_shapes
 CACHE = 1 << 19  # bytes of a block's working set on a CPU: half of a core's second-level cache
 LAUNCHES = 1 << 26  # the same on an accelerator, where small blocks are many launches; a guess, not measured
 PREFIX = 1 << 22  # bytes of states that a prefix scan finds at once
-PREFIX_STEP = 1 << 16  # bytes that one of its steps makes on a CPU: below, starting a kernel counts
 JOINED_FEATURES = 16  # of x: with fewer, x U of blocks side by side costs less than a wider product
 SHOOTING_ROWS = 16  # rows of a sweep: blocks side by side times rows of the batch
 SHOOTING_STEPS = 32  # steps of a block, at least
@@ -93,7 +92,7 @@ def block_of_kept(problem: Problem, operands: Operands) -> int:
     """Steps that backpropagation takes at once where every state was kept."""
     if isinstance(problem.cell, Gated):
         return backward_block(problem, operands)
-    return prefix_block(problem, operands) if isinstance(problem.cell, Linear) else 1
+    return linear_block(problem, operands) if isinstance(problem.cell, Linear) else 1
 
 
 def _step_bytes(state: Any, products: Any) -> int:
@@ -152,19 +151,21 @@ def fetch_ahead(cell: Cell, operands: Operands, items: Any) -> bool:
     return tree_bytes(drive) > max(tree_bytes(leaf) for leaf in jax.tree.leaves(operands.state))
 
 
-def prefix_block(problem: Problem, operands: Operands) -> int:
-    """Steps whose states are found at once by a prefix scan: long blocks, for they are what is parallel."""
+def linear_block(problem: Problem, operands: Operands) -> int:
+    """Steps of a linear cell that are taken at once: on a CPU what stays in cache, else what a prefix scan needs."""
     state, _, _ = problem.step_shapes(operands)
-    return max(256, PREFIX // max(1, tree_bytes(state)))
+    if prefix_scan_pays():
+        return max(256, PREFIX // max(1, tree_bytes(state)))
+    return max(8, working_set() // max(1, tree_bytes(state)))
 
 
-def prefix_chunks(a: Any) -> int | None:
-    """Chunks of time that a prefix scan runs side by side; 1 where a step is wide already; None for a tree of all."""
-    if jax.default_backend() != "cpu":
-        return None
-    leaf = jax.tree.leaves(a)[0]
-    steps, width = leaf.shape[0], max(1, tree_bytes(row_shapes(a)))
-    return max(1, min(math.isqrt(steps), PREFIX_STEP // width))
+def prefix_scan_pays() -> bool:
+    """Whether a prefix scan is faster than one step after another.
+
+    Not on a CPU: there a step of a linear recurrence is one small kernel, and a prefix scan reads and writes
+    everything several times.
+    """
+    return jax.default_backend() != "cpu"
 
 
 def emit_block(problem: Problem, operands: Operands) -> int | None:
