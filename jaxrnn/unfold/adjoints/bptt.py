@@ -15,7 +15,7 @@ from jaxrnn.unfold import budget, sizes
 from jaxrnn.unfold.adjoints import parts
 from jaxrnn.unfold.adjoints.gated import GatedPullback
 from jaxrnn.unfold.adjoints.generic import GenericPullback
-from jaxrnn.unfold.adjoints.inexact import add, inexact, split, zeros
+from jaxrnn.unfold.adjoints.inexact import add, inexact, instantiated, split, zeros
 from jaxrnn.unfold.adjoints.linear import LinearPullback
 from jaxrnn.unfold.adjoints.reverse_only import once, reverse_only
 from jaxrnn.unfold.adjoints.side_by_side import SideBySidePullback
@@ -159,7 +159,7 @@ def _backward(
     if all(isinstance(c, SymbolicZero) for c in jax.tree.leaves(cotangents.outputs)):
         problem, cotangents = replace(problem, read=None), cotangents._replace(outputs=None)
     pullback = _pullback(problem, operands, method)
-    of_outputs, of_final = inexact(_arrays(cotangents.outputs)), inexact(_arrays(cotangents.final))
+    of_outputs, of_final = instantiated(cotangents.outputs), instantiated(cotangents.final)
     (of_outputs, of_final), _ = varying(((of_outputs, of_final), operands))  # zeros vary over no axis yet
     widest = keep.every
     if keep.every == 1:
@@ -240,12 +240,3 @@ def _pullback(problem: Problem, operands: Operands, method: Method) -> Pullback:
     if isinstance(problem.cell, Linear):
         return LinearPullback(problem, operands, method)
     return (GenericPullback if isinstance(method, Scan) else StepwisePullback)(problem, operands, method)
-
-
-def _arrays(cotangents: Any) -> Any:
-    """Cotangents with zeros in place of those that JAX knows to be zero."""
-
-    def array(c: Any) -> Any:
-        return jnp.zeros(c.shape, c.dtype) if isinstance(c, SymbolicZero) else c  # pyright: ignore[reportArgumentType]
-
-    return jax.tree.map(array, cotangents)
