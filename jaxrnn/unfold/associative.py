@@ -10,6 +10,7 @@ from jaxrnn.unfold import recurrence, sizes
 from jaxrnn.unfold.method import Method, Solved, Step
 from jaxrnn.unfold.problem import Flags, Operands, Problem
 from jaxrnn.unfold.scan import Scan
+from jaxrnn.unfold.sharding import line
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,15 @@ class Associative(Method):
     Products of many a(t) are formed by themselves: for a cell of yours with |a| > 1 they can overflow where the states
     of `Scan` are finite. On a CPU, where one step after another is faster, this is what runs.
 
+    With `axis`, time is divided over that axis of the mesh: see `Shooting`. Each device composes the maps of its steps,
+    and tells the others their composition, a(t) and b(t) of one step, from which each finds the state it starts from.
+
+    Args:
+        axis: the mesh axis over which time is divided; None: not divided.
+
     Raises:
         TypeError: a cell that is not `Linear`.
+        ValueError: `axis` of no mesh that is set; steps that cannot be divided among its devices.
 
     Example:
         run = unfold(MinGRU(8, 64), params, xs, method=Associative())
@@ -31,6 +39,8 @@ class Associative(Method):
     neural nets over sequence length* (2018).
     """
 
+    axis: str | None = None
+
     @property
     def certifies(self) -> bool:
         """Exact up to rounding by itself."""
@@ -38,6 +48,8 @@ class Associative(Method):
 
     def at_once(self, problem: Problem, operands: Operands) -> int | None:
         """Long windows, for they are what is parallel."""
+        if self.axis is not None:
+            return problem.steps
         if not sizes.prefix_scan_pays():
             return Scan().at_once(problem, operands)
         return sizes.linear_block(problem, operands)
@@ -51,7 +63,7 @@ class Associative(Method):
         """
         if not isinstance(problem.cell, Linear):
             raise _not_linear(problem.cell)
-        if not sizes.prefix_scan_pays():
+        if self.axis is None and not sizes.prefix_scan_pays():
             return Scan().states(problem, operands, state, xs, flags)
         a, b = problem.cell.coefficients(operands.params, problem.select(xs))
         a, b = recurrence.special_steps(a, b, operands.state, flags)
@@ -67,7 +79,13 @@ class Associative(Method):
 
     def solve(self, a: Any, b: Any, first: Any, backward: bool) -> Any:
         """All states of s(t) = a(t) s(t-1) + b(t), or of the recurrence backward in time."""
-        return recurrence.parallel(a, b, first, backward)
+        over = line(self.axis)
+        over.check(self, jax.tree.leaves(a)[0].shape[0])
+
+        def local(first: Any, maps: tuple[Any, Any]) -> Any:
+            return recurrence.parallel(*maps, first, backward, over)
+
+        return over.run(local, True, first, (a, b))
 
 
 def _not_linear(cell: Cell | Step) -> TypeError:

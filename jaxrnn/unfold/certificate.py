@@ -9,7 +9,7 @@ from jax import lax
 
 from jaxrnn.unfold.method import Certificate, Solved
 from jaxrnn.unfold.problem import where
-from jaxrnn.unfold.sharding import varying
+from jaxrnn.unfold.sharding import HERE, Line, varying
 
 
 def check_tolerance(method: Any, tolerance: Any) -> None:
@@ -78,7 +78,9 @@ def all_finite(states: Any) -> jax.Array:
     return jnp.stack([jnp.ones((), bool), *(jnp.isfinite(s).all() for s in kinds)]).all()
 
 
-def or_in_turn(found: Solved, in_turn: Callable[..., Solved], operands: tuple[Any, ...], tolerance: float) -> Solved:
+def or_in_turn(
+    found: Solved, in_turn: Callable[..., Solved], operands: tuple[Any, ...], tolerance: float, line: Line = HERE
+) -> Solved:
     """What was found; where its residual is too large, `in_turn(*operands)`, which takes one step after another."""
     report = found.certificate
     assert report is not None
@@ -99,8 +101,8 @@ def or_in_turn(found: Solved, in_turn: Callable[..., Solved], operands: tuple[An
         # What does not depend on the loop, XLA would compute before it, whether or not it turns.
         needed = pending(carry)
         last, states, extras, _ = in_turn(*jax.tree.map(lambda a: jnp.where(needed, a, jnp.zeros_like(a)), operands))
-        residual = jnp.where(all_finite(states), 0, jnp.nan).astype(report.residual.dtype)
-        again = Certificate(report.sweeps, residual, report.fell_back + 1, report.depth + steps)
+        residual = line.most(jnp.where(all_finite(states), 0, jnp.nan).astype(report.residual.dtype))
+        again = Certificate(report.sweeps, residual, report.fell_back + 1, report.depth + steps * line.size)
         return varying((Solved(last, rows(states), rows(extras), again), carry))[0]
 
     done = lax.while_loop(pending, body, Solved(found.last, rows(found.states), rows(found.extras), report))
@@ -108,17 +110,20 @@ def or_in_turn(found: Solved, in_turn: Callable[..., Solved], operands: tuple[An
     return Solved(done.last, states, extras, done.certificate)
 
 
-def hold(states: Any, first: Any, valid: jax.Array | None, backward: bool) -> tuple[Any, Any]:
-    """The state after the last valid step, and all states, which padding leaves as they were, to the last bit."""
+def hold(states: Any, first: Any, valid: jax.Array | None, backward: bool, line: Line = HERE) -> tuple[Any, Any]:
+    """The state after the last valid step, and all states, which padding leaves as they were, to the last bit.
+
+    On a `line`, the last step of any device, and this one's states.
+    """
     if valid is None:
-        return jax.tree.map(lambda s: s[0 if backward else -1], states), states
+        return line.ending(jax.tree.map(lambda s: s[0 if backward else -1], states), None, backward), states
     steps = valid.sum(0)
     index = jnp.zeros_like(steps) if backward else jnp.maximum(steps - 1, 0)
 
     def at_the_end(s: jax.Array) -> jax.Array:
         return jnp.take_along_axis(s, index.reshape(1, *index.shape, *(1,) * (s.ndim - 1 - index.ndim)), 0)[0]
 
-    last = where(steps > 0, jax.tree.map(at_the_end, states), first)
+    last = line.ending(where(steps > 0, jax.tree.map(at_the_end, states), first), steps > 0, backward)
     padding = jax.tree.map(lambda s: s[None], first if backward else last)
     return last, where(valid, states, padding)
 

@@ -23,7 +23,7 @@ def forward(
     if keep is not None and starts:
         block = keep.block
     else:
-        emitted = None if method.certifies else sizes.emit_block(problem, operands)
+        emitted = None if method.certifies or method.axis else sizes.emit_block(problem, operands)
         limits = steps, method.at_once(problem, operands), emitted
         block = min(limit for limit in limits if limit is not None)
     block = max(1, min(block, steps))

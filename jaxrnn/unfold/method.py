@@ -43,6 +43,8 @@ class Solved(NamedTuple):
 class Method(abc.ABC):
     """How the states of a recurrence are found, a window of time at once."""
 
+    axis: str | None = None  # the mesh axis over which time is divided; windows are then all of it
+
     @property
     @abc.abstractmethod
     def certifies(self) -> bool:

@@ -8,6 +8,7 @@ from jax import lax
 
 from jaxrnn.unfold import sizes
 from jaxrnn.unfold.problem import Flags, where
+from jaxrnn.unfold.sharding import HERE, Line, varying
 
 Tree = Any
 
@@ -33,12 +34,27 @@ def sequential(a: Tree, b: Tree, first: Tree, backward: bool) -> Tree:
     return lax.scan(step, first, (a, b), reverse=backward)[1]
 
 
-def parallel(a: Tree, b: Tree, first: Tree, backward: bool) -> Tree:
-    """All states after `first`, by a prefix scan: affine maps compose, (a', b') after (a, b) is (a' a, a' b + b')."""
-    if not sizes.prefix_scan_pays():
+def parallel(a: Tree, b: Tree, first: Tree, backward: bool, line: Line = HERE) -> Tree:
+    """All states after `first`, by a prefix scan: affine maps compose, (a', b') after (a, b) is (a' a, a' b + b').
+
+    On a `line`, of this device's share of the steps: each device tells the others the map of all its steps.
+    """
+    if line.name is None and not sizes.prefix_scan_pays():
         return sequential(a, b, first, backward)
     scanned = lax.associative_scan(_compose, (a, b), reverse=backward)
+    if line.name is not None:
+        ends = line.of_all(jax.tree.map(lambda x: x[0 if backward else -1], scanned))
+        first = jax.tree.map(lambda s: s[line.index()], _across(first, ends, backward))
     return jax.tree.map(lambda a, b, s: a * s[None] + b, *scanned, first)
+
+
+def _across(first: Tree, maps: tuple[Tree, Tree], backward: bool) -> Tree:
+    """The state before each of the maps."""
+
+    def across(start: Tree, end: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
+        return jax.tree.map(lambda s, a, b: a * s + b, start, *end), start
+
+    return lax.scan(across, varying((first, maps))[0], maps, reverse=backward)[1]
 
 
 def _compose(earlier: tuple[Tree, Tree], later: tuple[Tree, Tree]) -> tuple[Tree, Tree]:

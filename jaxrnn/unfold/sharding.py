@@ -1,9 +1,11 @@
-"""Arrays that live on several devices: the types by which JAX tracks how, made to agree where a loop needs them to."""
+"""Arrays that live on several devices: the types by which JAX tracks how, and time divided over a mesh axis."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec
 
@@ -63,3 +65,95 @@ def varying(tree: Any) -> Any:
         return lax.pcast(a, missing, to="varying") if missing else a
 
     return jax.tree.map(cast, tree)
+
+
+@dataclass(frozen=True)
+class Line:
+    """The devices among which time is divided, the earliest on the first; without a name, one device by itself."""
+
+    name: str | None = None
+    size: int = 1
+    alone: bool = True  # no other mesh axis has devices, whose collectives would have to be met in every loop
+
+    def run(self, local: Callable[..., Any], out: Any, whole: Any, divided: Any) -> Any:
+        """`local(whole, divided)` on every device, with its share of the arrays `divided`, time first.
+
+        `out` tells the same of what comes back: a tree of booleans, True where it is divided.
+        """
+        if self.name is None:
+            return local(whole, divided)
+        specs = PartitionSpec(), PartitionSpec(self.name)
+        out = jax.tree.map(lambda apart: specs[apart], out)
+        return jax.shard_map(local, in_specs=specs, out_specs=out, axis_names={self.name})(whole, divided)
+
+    def check(self, method: Any, steps: int) -> None:
+        """Every device takes as many steps."""
+        if steps % self.size:
+            raise ValueError(
+                f"{type(method).__name__}: {steps} steps cannot be divided among the {self.size} devices of the mesh "
+                f"axis {self.name!r}: pad them to a multiple, and pass lengths"
+            )
+
+    def index(self) -> jax.Array:
+        """Which of the devices this one is."""
+        return lax.axis_index(self.name)
+
+    def of_all(self, tree: Any) -> Any:
+        """The arrays of all devices, one after the other."""
+        return jax.tree.map(lambda a: lax.all_gather(a, self.name), tree)
+
+    def most(self, x: jax.Array) -> jax.Array:
+        """The largest on any device, element by element; not a number where one is not."""
+        axes = tuple(sorted(jax.typeof(x).manual_axis_type.varying)) if self.name is not None else ()
+        if not axes:
+            return x
+        unknown = jnp.isnan(x)  # a maximum over devices need not keep what is not a number
+        value, unknown = lax.pmax(jnp.stack([jnp.where(unknown, -jnp.inf, x), unknown.astype(x.dtype)]), axes)
+        return jnp.where(unknown > 0, jnp.nan, value)
+
+    def met(self, residual: jax.Array) -> jax.Array:
+        """The residual by which a loop inside one sweep ends: of this device, where it need not wait for others."""
+        return residual if self.alone else varying((self.most(residual), residual))[0]
+
+    def entering(self, left: Any, first: Any, backward: bool) -> Any:
+        """What the device before this one left, in the direction of the recurrence; on the first of them, `first`."""
+        if self.name is None:
+            return first
+        pairs = [(i + 1, i) if backward else (i, i + 1) for i in range(self.size - 1)]
+        begins = lax.axis_index(self.name) == (self.size - 1 if backward else 0)
+        return jax.tree.map(lambda a, b: jnp.where(begins, b, lax.ppermute(a, self.name, pairs)), left, first)
+
+    def ending(self, last: Any, some: jax.Array | None, backward: bool) -> Any:
+        """The state that the whole recurrence ends with, on every device, from those that the devices end with.
+
+        `some`, of the shape of the batch: whether this device has a step before the sequence's end.
+        """
+        if self.name is None:
+            return last
+        owner = 0 if backward else self.size - 1
+        if some is not None and not backward:
+            owner = jnp.maximum(lax.psum(some.astype(jnp.int32), self.name) - 1, 0)  # steps of padding come last
+        here = jnp.asarray(lax.axis_index(self.name) == owner)
+
+        def pick(a: jax.Array) -> jax.Array:
+            mine = here.reshape(here.shape + (1,) * (a.ndim - here.ndim))
+            return lax.psum(jnp.where(mine, a, jnp.zeros_like(a)), self.name)
+
+        return jax.tree.map(pick, last)
+
+
+HERE = Line()
+
+
+def line(axis: str | None) -> Line:
+    """The devices along a mesh axis, of the mesh that `jax.set_mesh` gave."""
+    if axis is None:
+        return HERE
+    mesh = jax.sharding.get_abstract_mesh()
+    if axis not in mesh.axis_names:
+        raise ValueError(
+            f"unfold: axis = {axis!r}, but the mesh has the axes {mesh.axis_names}: name one of a mesh that is set "
+            "around the call: with jax.set_mesh(mesh): ..."
+        )
+    size = mesh.shape[axis]
+    return Line(axis, size, size == mesh.size)

@@ -14,7 +14,7 @@ from jaxrnn.unfold import certificate, sizes
 from jaxrnn.unfold.method import Certificate, Method, Solved, Step
 from jaxrnn.unfold.problem import Flags, Operands, Problem, row_shapes
 from jaxrnn.unfold.scan import Scan
-from jaxrnn.unfold.sharding import varying
+from jaxrnn.unfold.sharding import Line, line, varying
 from jaxrnn.unfold.steps import steps_of
 
 
@@ -39,14 +39,20 @@ class Shooting(Method):
             rounding of the state's type (4 for 16-bit types).
         max_sweeps: sweeps before it falls back; with as many as there are blocks it never does.
         window: steps that are found at once, before the next are begun; None: as many as memory allows.
+        axis: a mesh axis, over which time is divided; each device holds and sweeps its share of the blocks, and passes
+            on the state that it ends with. The mesh is the one that `jax.set_mesh` gives, with automatic axes. All of
+            time is found at once, and gradients are those of `BPTT()` without blocks.
 
     Raises:
         ValueError: `blocks`, `max_sweeps` or `window` below 1; more blocks than steps; a tolerance below one unit of
-            rounding.
+            rounding; `axis` of no mesh that is set; steps or blocks that cannot be divided among its devices.
 
     Example:
         run = unfold(cell, params, xs, method=Shooting(blocks=16))
         run.info  # Certificate(sweeps, residual, fell_back, depth)
+
+        with jax.set_mesh(mesh):  # time over devices: xs of sharding NamedSharding(mesh, PartitionSpec("time"))
+            run = unfold(cell, params, xs, method=Shooting(axis="time"))
 
     Source: multiple shooting: Bellen and Zennaro, *Parallel algorithms for initial-value problems for difference and
     differential equations* (1989).
@@ -56,6 +62,7 @@ class Shooting(Method):
     tolerance: float | None = None
     max_sweeps: int = 4
     window: int | None = None
+    axis: str | None = None
 
     def __post_init__(self):
         checks.positive(self, max_sweeps=self.max_sweeps)
@@ -63,6 +70,11 @@ class Shooting(Method):
             if getattr(self, name) is not None:
                 checks.positive(self, **{name: getattr(self, name)})
         certificate.check_tolerance(self, self.tolerance)
+        if self.axis is not None and self.window is not None:
+            raise ValueError(
+                f"Shooting: window = {self.window} finds time a part at once, and axis = {self.axis!r} all of it: pass "
+                "one of them"
+            )
 
     @property
     def certifies(self) -> bool:
@@ -75,28 +87,42 @@ class Shooting(Method):
             raise ValueError(
                 f"Shooting: blocks = {self.blocks}, but there are {problem.steps} steps: pass fewer, or None"
             )
+        if self.axis is not None:
+            return problem.steps
         return self.window or sizes.shooting_window(problem, operands)
 
     def states(
         self, problem: Problem, operands: Operands, state: State, xs: Inputs, flags: Flags, products: bool = False
     ) -> Solved:
         """The states of a window that starts from `state`; the extras are its recurrent products, if asked for."""
+        over = line(self.axis)
         blocks = self.blocks_of(state, flags.time.size)
         step, items, _ = steps_of(problem, operands, xs, products, blocks)
-        sweeps = _Sweeps(self, step, (items, flags), flags.valid, blocks, problem.reverse)
 
-        def in_turn(state: State, xs: Inputs) -> Solved:
-            return Scan().states(problem, operands, state, xs, flags, products)
+        def local(state: State, divided: tuple[Inputs, Any, Flags]) -> Solved:
+            xs, items, flags = divided
+            sweeps = _Sweeps(self, step, (items, flags), flags.valid, blocks, problem.reverse, over)
 
-        return sweeps.run(state, in_turn, (state, xs))
+            def in_turn(state: State, xs: Inputs) -> Solved:
+                return Scan().states(problem, operands, state, xs, flags, products)
+
+            return sweeps.run(state, in_turn, xs)
+
+        return over.run(local, _DIVIDED, state, (xs, items, flags))
 
     def recur(
         self, step: Step, first: Any, items: Any, backward: bool, valid: jax.Array | None = None, axes: int = 0
     ) -> Solved:
         """The states of any recurrence."""
+        over = line(self.axis)
         blocks = self.blocks_of(first, jax.tree.leaves(items)[0].shape[0])
-        sweeps = _Sweeps(self, step, items, valid, blocks, backward)
-        return sweeps.run(first, lambda first, items: Scan().recur(step, first, items, backward), (first, items))
+
+        def local(first: Any, divided: tuple[Any, jax.Array | None]) -> Solved:
+            items, valid = divided
+            sweeps = _Sweeps(self, step, items, valid, blocks, backward, over)
+            return sweeps.run(first, lambda first, items: Scan().recur(step, first, items, backward), items)
+
+        return over.run(local, _DIVIDED, first, (items, valid))
 
     def solve(self, a: Any, b: Any, first: Any, backward: bool) -> Any:
         """The states after each step of s(t) = a(t) s(t-1) + b(t), or of the same backward in time."""
@@ -108,7 +134,26 @@ class Shooting(Method):
 
     def blocks_of(self, first: Any, steps: int) -> int:
         """Blocks that a window of `steps` steps is cut into."""
-        return min(self.blocks, steps) if self.blocks else sizes.shooting_blocks(first, steps)
+        if self.axis is None:
+            return min(self.blocks, steps) if self.blocks else sizes.shooting_blocks(first, steps)
+        over = line(self.axis)
+        over.check(self, steps)
+        devices = over.size
+        if self.blocks is None:
+            most = sizes.shooting_blocks(first, steps // devices)
+            return devices * max(n for n in range(1, most + 1) if steps // devices % n == 0)
+        if steps % self.blocks or self.blocks % devices:
+            raise ValueError(
+                f"Shooting: blocks = {self.blocks} of {steps} steps cannot be divided among the {devices} devices of "
+                f"the mesh axis {self.axis!r}: pass a multiple of {devices} that divides the steps, or None"
+            )
+        return self.blocks
+
+
+_OF_CERTIFICATE: Any = False
+_DIVIDED = Solved(
+    False, True, True, _OF_CERTIFICATE
+)  # which parts of an answer have time, and stay divided over devices
 
 
 def side_by_side(tree: Any, blocks: int) -> Any:
@@ -125,6 +170,7 @@ class _Swept(NamedTuple):
     sweeps: jax.Array
     residual: jax.Array  # not a number until a sweep has met the path of the one before it
     depth: jax.Array
+    joint: tuple[jax.Array, jax.Array]  # where the paths of two sweeps meet on this device, and the residual there
 
 
 class _Merge(NamedTuple):
@@ -138,11 +184,26 @@ class _Merge(NamedTuple):
 
 
 class _Sweeps:
-    """The sweeps of one window; the steps that do not fill its blocks, fewer than there are blocks, come last."""
+    """The sweeps of one window; the steps that do not fill its blocks, fewer than there are blocks, come last.
 
-    def __init__(self, method: Shooting, step: Step, items: Any, valid: jax.Array | None, blocks: int, backward: bool):
+    On a line of devices, of this one's share of the blocks. What devices tell each other in a sweep is the states that
+    blocks start from, the scale, and the residual, which decides on further sweeps; each device's loop ends by its own.
+    """
+
+    def __init__(
+        self,
+        method: Shooting,
+        step: Step,
+        items: Any,
+        valid: jax.Array | None,
+        blocks: int,
+        backward: bool,
+        line: Line,
+    ):
         steps = jax.tree.leaves(items)[0].shape[0]
-        self.method, self.blocks, self.backward = method, blocks, backward
+        self.method, self.backward, self.line = method, backward, line
+        self.all, self.blocks = blocks, blocks // line.size
+        blocks = self.blocks
         self.size, self.rest = divmod(steps, blocks)
         self.one, self.step, self.valid = step, jax.vmap(step), valid
         split = self.rest if backward else steps - self.rest
@@ -152,13 +213,13 @@ class _Sweeps:
         self.items, self.valid_many = side_by_side(many, blocks)
         self.valid = valid
 
-    def run(self, first: Any, in_turn: Callable[..., Solved], operands: tuple[Any, ...]) -> Solved:
-        """Sweep until the blocks fit together; else one step after another."""
+    def run(self, first: Any, in_turn: Callable[[Any, Any], Solved], items: Any) -> Solved:
+        """Sweep until the blocks fit together; else one step after another, `in_turn(first, items)`."""
         tolerance = certificate.tolerance(self.method.tolerance, first)
         swept, first = varying((self._nothing(first), first, self.items))[:2]
-        swept = self._first_sweep(swept, first)
+        swept = varying((self._first_sweep(swept, first), first))[0]
         # After as many sweeps as blocks every state is exact, and the sweep that finds it so ends at its first step.
-        most = self.method.max_sweeps + (self.method.max_sweeps >= self.blocks)
+        most = self.method.max_sweeps + (self.method.max_sweeps >= self.all)
         swept = lax.while_loop(
             lambda s: ~(s.residual <= tolerance) & (s.sweeps < most),
             lambda s: self._sweep(s, first, tolerance),
@@ -166,14 +227,40 @@ class _Sweeps:
         )
         report = Certificate(swept.sweeps, swept.residual, jnp.zeros_like(swept.sweeps), swept.depth)
         found = self._in_order(swept, first, report)
-        return certificate.or_in_turn(found, in_turn, operands, tolerance)
+        found = certificate.or_in_turn(found, self._in_line(in_turn), (first, items), tolerance, self.line)
+        if self.line.name is None:
+            return found
+        report = found.certificate
+        assert report is not None
+        # Alike on all devices: one of them, or their maximum, tells so to JAX.
+        last = self.line.ending(found.last, None, self.backward)
+        sweeps, fell_back, depth = lax.pmax((report.sweeps, report.fell_back, report.depth), self.line.name)
+        report = Certificate(sweeps, self.line.most(report.residual), fell_back, depth)
+        return found._replace(last=last, certificate=report)
+
+    def _in_line(self, in_turn: Callable[[Any, Any], Solved]) -> Callable[[Any, Any], Solved]:
+        """`in_turn` on the devices in turn: after n rounds the first n have what they are to have."""
+        if self.line.name is None:
+            return in_turn
+
+        def rounds(first: Any, items: Any) -> Solved:
+            def body(_: Any, found: Solved) -> Solved:
+                return in_turn(self.line.entering(found.last, first, self.backward), items)
+
+            shapes = jax.eval_shape(in_turn, first, items)
+            nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+            found = lax.fori_loop(0, self.line.size, body, varying((nothing, first, items))[0])
+            last = self.line.ending(found.last, None, self.backward)
+            return varying((found._replace(last=last), found))[0]
+
+        return rounds
 
     def _nothing(self, first: Any) -> _Swept:
         self.shapes = jax.eval_shape(self.one, first, self.item)
         states, extras = jax.tree.map(lambda s: jnp.zeros((self.blocks, self.size, s.size), s.dtype), self.shapes)
         count = jnp.zeros((), jnp.int32)
         unmet = jnp.full((), jnp.nan, certificate.real_type(first))
-        return _Swept(states, extras, self._scale(states), count, unmet, count)
+        return _Swept(states, extras, self._scale(states), count, unmet, count, (count, jnp.zeros_like(unmet)))
 
     def _first_sweep(self, swept: _Swept, first: Any) -> _Swept:
         def body(t: jax.Array, carry: Any) -> Any:
@@ -185,7 +272,8 @@ class _Sweeps:
         starts = jax.tree.map(lambda s: jnp.broadcast_to(s, (self.blocks, *s.shape)), first)
         begun = starts, self._at(self.items, self.item, jnp.zeros_like(swept.sweeps)), swept.states, swept.extras
         _, _, states, extras = lax.fori_loop(0, self.size, body, begun)
-        return _Swept(states, extras, self._scale(states), swept.sweeps + 1, swept.residual, swept.depth + self.size)
+        scale, depth = self._scale(states), swept.depth + self.size
+        return _Swept(states, extras, scale, swept.sweeps + 1, swept.residual, depth, swept.joint)
 
     def _sweep(self, swept: _Swept, first: Any, tolerance: float) -> _Swept:
         """One more sweep, each block from where the one before it ended, until it is on the path of the last."""
@@ -198,23 +286,34 @@ class _Sweeps:
             met = residual <= tolerance
             taken = jax.tree.map(lambda a, b: jnp.where(met, a, b), old, new)
             states, extras = self._put((merge.states, merge.extras), (taken, extra), merge.done)
-            return _Merge(states, extras, new, merge.done + 1, residual)
+            return _Merge(states, extras, new, merge.done + 1, self.line.met(residual))
 
-        starts = jax.tree.map(self._from_the_end_before, swept.states, first)
+        ends = jax.tree.map(self._ends, swept.states, first)
+        entering = self.line.entering(jax.tree.map(lambda s: s[0 if self.backward else -1], ends), first, self.backward)
+        starts = jax.tree.map(self._from_the_end_before, ends, entering)
         unmet = jnp.full_like(swept.residual, jnp.nan)
         begun = _Merge(swept.states, swept.extras, starts, jnp.zeros_like(swept.sweeps), unmet)
         merge = lax.while_loop(lambda m: (m.done < self.size) & ~(m.residual <= tolerance), body, begun)
         scale, last = self._scale(merge.states), merge.done - 1  # of the states that were found, not of those replaced
         found = self._residual(merge.now, self._at(merge.states, self.shapes[0], last), scale, last)
+        # Where this device met its path while others did not, an earlier joint may stand behind the new one.
+        at, earlier = swept.joint
+        found = jnp.where(last < at, jnp.maximum(found, earlier), found)
+        at = jnp.where(last < at, at, last)
         residual = jnp.where(merge.residual <= tolerance, found, merge.residual)
-        return _Swept(merge.states, merge.extras, scale, swept.sweeps + 1, residual, swept.depth + merge.done)
+        most, depth = self.line.most(jnp.stack([residual, merge.done.astype(residual.dtype)]))
+        joint = at, jnp.where(merge.residual <= tolerance, found, 0)
+        sweeps, depth = swept.sweeps + 1, swept.depth + depth.astype(swept.depth.dtype)
+        found = _Swept(merge.states, merge.extras, scale, sweeps, most, depth, joint)
+        return varying((found, swept))[0]
 
     def _scale(self, states: Any) -> Any:
         def largest(a: jax.Array, s: Any) -> jax.Array:
             over_time = jnp.abs(a).max((0, 1)) if jnp.issubdtype(a.dtype, jnp.inexact) else a[0, 0]
             return over_time.reshape(1, *s.shape)
 
-        return certificate.scale(jax.tree.map(largest, states, self.shapes[0]), axes=1)
+        scale = certificate.scale(jax.tree.map(largest, states, self.shapes[0]), axes=1)
+        return jax.tree.map(self.line.most, scale)
 
     def _residual(self, new: Any, old: Any, scale: Any, t: jax.Array) -> jax.Array:
         return certificate.difference(new, old, scale, self._at(self.valid_many, self.valid_item, t))
@@ -234,8 +333,8 @@ class _Sweeps:
             states, extras = jax.tree.map(join, (states, extras), tuple(tail))
             report = report._replace(depth=report.depth + self.rest)
         # Blocks of padding never started from where their sequences ended: what they hold is put right here.
-        last, states = certificate.hold(states, first, self.valid, self.backward)
-        return Solved(last, states, extras, report)
+        last, states = certificate.hold(states, first, self.valid, self.backward, self.line)
+        return varying((Solved(last, states, extras, report), states))[0]
 
     def _time(self, t: Any) -> Any:
         return self.size - 1 - t if self.backward else t
@@ -253,7 +352,10 @@ class _Sweeps:
 
         return jax.tree.map(put, tuple(room), tuple(new))
 
-    def _from_the_end_before(self, states: jax.Array, first: jax.Array) -> jax.Array:
+    def _ends(self, states: jax.Array, first: jax.Array) -> jax.Array:
+        """The state that each block ends with."""
+        return states[:, 0 if self.backward else -1].reshape(self.blocks, *first.shape)
+
+    def _from_the_end_before(self, ends: jax.Array, first: jax.Array) -> jax.Array:
         """What each block is to start from."""
-        ends = states[:, 0 if self.backward else -1].reshape(self.blocks, *first.shape)
         return jnp.concatenate((ends[1:], first[None]) if self.backward else (first[None], ends[:-1]))

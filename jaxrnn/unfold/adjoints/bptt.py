@@ -114,13 +114,18 @@ class BPTT:
         """Values by the method, gradients by blocks."""
         if problem.steps == 0:
             return forward(method, problem, operands)
+        if method.axis is not None and (self.block, self.levels, self.memory) != (None, 1, None):
+            raise ValueError(
+                f"BPTT: blocks of time one after another, but {type(method).__name__} divides time over the mesh axis "
+                f"{method.axis!r}: pass BPTT(), or a method without an axis"
+            )
         given, others, merge = split(operands)
         if self.memory is None:
             keep = sizes.keep(problem, operands, self.block, self.levels)
         else:
             trace = partial(_program, problem, operands, method)
             keep = budget.keep(problem, operands, budget.parse(self.memory), trace)
-        if (self.block, self.memory) == (None, None) and keep.every > 1 and method.certifies:
+        if (self.block, self.memory) == (None, None) and keep.every > 1 and (method.certifies or method.axis):
             keep = Keep(method.at_once(problem, operands) or problem.steps, False)
 
         @jax.custom_vjp
@@ -164,7 +169,7 @@ def _backward(
     widest = keep.every
     if keep.every == 1:
         many = method.at_once(problem, operands) or problem.steps
-        widest = many if method.certifies else sizes.block_of_kept(problem, operands)
+        widest = many if method.certifies or method.axis else sizes.block_of_kept(problem, operands)
 
     def step_back(carry: Any, first: State, start: Any, size: int) -> Any:
         """Through one block."""
@@ -233,7 +238,7 @@ def _starts(problem: Problem, operands: Operands, method: Method, segment: Segme
 
 def _pullback(problem: Problem, operands: Operands, method: Method) -> Pullback:
     """What steps back through a block, by the structure that the cell admits."""
-    if isinstance(problem.cell, Gated) and isinstance(method, Shooting):
+    if isinstance(problem.cell, Gated) and isinstance(method, Shooting) and method.axis is None:
         return SideBySidePullback(problem, operands, method)
     if isinstance(problem.cell, Gated):
         return GatedPullback(problem, operands, method)

@@ -13,6 +13,7 @@ from jaxrnn.unfold.adjoints import parts
 from jaxrnn.unfold.adjoints.inexact import accumulators, add, inexact, narrow, vjp
 from jaxrnn.unfold.method import Method
 from jaxrnn.unfold.problem import Block, Flags, Operands, Problem, row_shapes
+from jaxrnn.unfold.sharding import line
 
 
 class Sums(NamedTuple):
@@ -36,6 +37,7 @@ class GatedPullback:
     def __init__(self, problem: Problem, operands: Operands, method: Method):
         assert isinstance(problem.cell, Gated)
         self.cell, self.problem, self.operands, self.method = problem.cell, problem, operands, method
+        self.line = line(method.axis)
         params, state = operands.params, operands.state
         x = row_shapes(operands.xs)
         u = jax.eval_shape(self._drive, params, x)
@@ -83,7 +85,9 @@ class GatedPullback:
         xs, flags, after = block.xs, block.flags, block.after
         if after is None:
             after = self.method.states(self.problem, self.operands, block.first, xs, flags).states
-        entered = parts.entered(parts.before(block.first, after, self.problem.reverse), self.operands.state, flags)
+        entered = parts.entered(
+            parts.before(block.first, after, self.problem.reverse, self.line), self.operands.state, flags
+        )
         of_emit, of_after, of_xs = parts.through_outputs(self.emit, after, xs, flags, of_outputs)
         u, pull_drive = vjp(self.drive.function, self.drive.arrays, xs)
         if isinstance(self.cell, Additive):
@@ -105,7 +109,8 @@ class GatedPullback:
     ) -> tuple[list[Any], list[Any], list[Any], list[list[Any]]]:
         """λ(t) = ∂L/∂s(t) + (∂f/∂s(t))ᵀ λ(t+1) through a block, and the gradients of what each step reads beside s."""
         # The derivative of a product with a matrix would hold that matrix once a step: it is found in the step then.
-        pointwise = all(array.ndim < 2 for array in self.activate.arrays)
+        # So it is on several devices: a derivative belongs to the mesh, as it is seen where it is found.
+        pointwise = self.method.axis is None and all(array.ndim < 2 for array in self.activate.arrays)
 
         def linearize(*at: Any) -> Any:
             return vjp(self.activate.function, self.activate.arrays, *at)[1], vjp(self._hidden, at[0])[1]
@@ -130,6 +135,6 @@ class GatedPullback:
         if pointwise:
             of_arrays = parts.over_time(of_arrays)
         else:
-            lams = parts.through_steps(lam, solved.states, of_after, flags, self.problem.reverse)
+            lams = parts.through_steps(lam, solved.states, of_after, flags, self.problem.reverse, self.line)
             (of_arrays,) = vjp(self._activate_all(at), self.activate.arrays)[1](lams)
         return solved.last, of_arrays, parts.of_initial(of_initial, lam), of_read

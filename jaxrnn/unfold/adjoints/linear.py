@@ -10,6 +10,7 @@ from jaxrnn.unfold.adjoints import parts
 from jaxrnn.unfold.adjoints.inexact import accumulators, add, inexact, narrow, vjp
 from jaxrnn.unfold.method import Method
 from jaxrnn.unfold.problem import Block, Flags, Operands, Problem, row_shapes, where
+from jaxrnn.unfold.sharding import line
 
 
 class Sums(NamedTuple):
@@ -29,6 +30,7 @@ class LinearPullback:
     def __init__(self, problem: Problem, operands: Operands, method: Method):
         assert isinstance(problem.cell, Linear)
         self.cell, self.problem, self.operands, self.method = problem.cell, problem, operands, method
+        self.line = line(method.axis)
         self.coefficients = narrow(self._coefficients, operands.params, row_shapes(operands.xs))
         self.emit = parts.narrow_emit(problem, operands)
 
@@ -53,12 +55,12 @@ class LinearPullback:
         (a, _), pull = vjp(self.coefficients.function, self.coefficients.arrays, xs)
         if after is None:
             after = self.method.states(self.problem, self.operands, block.first, xs, flags).states
-        entered = parts.entered(parts.before(block.first, after, backward), self.operands.state, flags)
+        entered = parts.entered(parts.before(block.first, after, backward, self.line), self.operands.state, flags)
         of_emit, of_after, of_xs = parts.through_outputs(self.emit, after, xs, flags, of_outputs)
 
         through, a, entered = _through(inexact(a), flags), inexact(a), inexact(entered)
         ones = [jnp.ones_like(x[0]) for x in through]  # what λ passes after the block is in it already
-        lams = self.method.solve(parts.before(ones, through, not backward), of_after, lam, not backward)
+        lams = self.method.solve(parts.before(ones, through, not backward, self.line), of_after, lam, not backward)
         start = -1 if backward else 0
         lam = [x[start] * t[start] for x, t in zip(lams, through, strict=True)]
         of_b = lams if flags.valid is None else where(flags.valid, lams, jax.tree.map(jnp.zeros_like, lams))

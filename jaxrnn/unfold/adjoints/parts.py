@@ -10,6 +10,7 @@ from jax import lax
 from jaxrnn.cells.base import Inputs, State
 from jaxrnn.unfold.adjoints.inexact import Narrowed, add, inexact, narrow, vjp
 from jaxrnn.unfold.problem import Block, Flags, Operands, Problem, row_shapes, take_block, where
+from jaxrnn.unfold.sharding import HERE, Line
 
 
 def narrow_emit(problem: Problem, operands: Operands) -> Narrowed | None:
@@ -24,13 +25,18 @@ def of_emit_params(emit: Narrowed | None, sums: list[Any], operands: Operands) -
     return [jnp.zeros_like(p) for p in inexact(operands.emit_params)] if emit is None else emit.widen(sums)
 
 
-def before(first: State, after: State, backward: bool) -> State:
+def before(first: State, after: State, backward: bool, line: Line = HERE) -> State:
     """The state before each step of a block, from the one after each step."""
 
-    def shift(first: jax.Array, after: jax.Array) -> jax.Array:
-        return jnp.concatenate((after[1:], first[None]) if backward else (first[None], after[:-1]))
+    def local(first: State, after: State) -> State:
+        entering = line.entering(jax.tree.map(lambda s: s[0 if backward else -1], after), first, backward)
 
-    return jax.tree.map(shift, first, after)
+        def shift(first: jax.Array, after: jax.Array) -> jax.Array:
+            return jnp.concatenate((after[1:], first[None]) if backward else (first[None], after[:-1]))
+
+        return jax.tree.map(shift, entering, after)
+
+    return line.run(local, True, first, after)
 
 
 def state_before(first: State, after: State, start: Any, size: int, backward: bool) -> State:
@@ -89,9 +95,11 @@ def step_back(
     return before if held is None else add(before, held), (extra, of_initial)
 
 
-def through_steps(last: list[Any], lams: list[Any], of_after: list[Any], flags: Flags, backward: bool) -> list[Any]:
+def through_steps(
+    last: list[Any], lams: list[Any], of_after: list[Any], flags: Flags, backward: bool, line: Line
+) -> list[Any]:
     """The λ that went through f in each step, from the λ before each, the λ after the block and each ∂L/∂s(t)."""
-    lams = add(before(last, lams, not backward), of_after)
+    lams = add(before(last, lams, not backward, line), of_after)
     return lams if flags.valid is None else where(flags.valid, lams, [jnp.zeros_like(x) for x in lams])
 
 

@@ -9,6 +9,7 @@ from jaxrnn.unfold.adjoints import parts
 from jaxrnn.unfold.adjoints.inexact import accumulators, add, inexact, narrow, vjp
 from jaxrnn.unfold.method import Method
 from jaxrnn.unfold.problem import Block, Operands, Problem, row_shapes
+from jaxrnn.unfold.sharding import line
 
 
 class Sums(NamedTuple):
@@ -28,6 +29,7 @@ class StepwisePullback:
 
     def __init__(self, problem: Problem, operands: Operands, method: Method):
         self.problem, self.operands, self.method = problem, operands, method
+        self.line = line(method.axis)
         self.step = narrow(self._step, operands.params, operands.state, row_shapes(operands.xs))
         self.emit = parts.narrow_emit(problem, operands)
 
@@ -50,7 +52,7 @@ class StepwisePullback:
         xs, flags, after, backward = block.xs, block.flags, block.after, self.problem.reverse
         if after is None:
             after = self.method.states(self.problem, self.operands, block.first, xs, flags).states
-        entered = parts.entered(parts.before(block.first, after, backward), self.operands.state, flags)
+        entered = parts.entered(parts.before(block.first, after, backward, self.line), self.operands.state, flags)
         of_emit, of_after, of_xs = parts.through_outputs(self.emit, after, xs, flags, of_outputs)
 
         def back(lam: list[Any], item: Any) -> Any:
@@ -60,7 +62,7 @@ class StepwisePullback:
 
         axes = self.problem.batch_axes(self.operands)
         solved = self.method.recur(back, lam, (entered, xs, of_after, flags), not backward, flags.valid, axes)
-        lams = parts.through_steps(lam, solved.states, of_after, flags, backward)
+        lams = parts.through_steps(lam, solved.states, of_after, flags, backward, self.line)
         every = jax.vmap(self.step.function, in_axes=(None, 0, 0), axis_size=flags.time.size)
         of_arrays, of_driven = vjp(lambda arrays, xs: every(arrays, entered, xs), self.step.arrays, xs)[1](lams)
         found = of_arrays, of_emit, parts.of_initial(solved.extras[1], lam)
