@@ -26,7 +26,7 @@ NEWTON_LAUNCHES = 1 << 29  # the same on an accelerator; a guess, not measured
 NEWTON_COLUMNS = 1 << 22  # bytes of the Jacobian-vector products that are there at once, of which a diagonal is kept
 KEEP_PRODUCTS = 128 << 20  # bytes of recurrent products that may be kept for every step
 KEEP_STATES = 64 << 20  # bytes of states that may be kept for every step
-KEEP_BESIDE = 4  # times what lives anyway: xs, outputs, and √τ steps that are recomputed at once
+KEEP_BESIDE = 3  # times what lives anyway: xs, outputs, and √τ steps that are recomputed at once
 
 
 def tree_bytes(tree: Any) -> int:
