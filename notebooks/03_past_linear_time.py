@@ -156,13 +156,14 @@ cases = {
     MinGRU(8, 256): {"Scan": Scan(), "Associative": Associative()},
 }
 lengths = [512, 2048, 8192]
-forward = {}
+forward, reports = {}, {}
 for cell, methods in cases.items():
     theta = cell.init(jax.random.key(0))
     for tau in lengths:
         xs = jax.random.normal(jax.random.key(1), (tau, 8))
         ready = {name: prepare(cell, method, False, theta, xs) for name, method in methods.items()}
         forward[cell, tau] = median_ms({name: run for name, (run, _) in ready.items()}, rounds=5)
+        reports |= {(name, tau): info for name, (_, info) in ready.items()}
 
 # %%
 _, panels = plt.subplots(1, 3, figsize=(11, 3.2), layout="constrained")
@@ -195,7 +196,7 @@ for cell, methods in cases.items():
 # %% [markdown]
 # On two cores only `Shooting` wins, on the wide net. It saves none of the work: but a product of several rows costs hardly
 # more than one of a single row where the matrix has to be fetched for either. `Newton` does many times the work of
-# `Scan`, and so loses by a factor of ten and more forward; on the way back λ is linear, which takes it one Newton step.
+# `Scan`, and so loses by far forward; on the way back λ is linear, which takes it one Newton step.
 # `Associative` does twice the work. Both are for machines with processors to spare, which two cores are not.
 # What they have to offer such a machine is counted in section 5.
 #
@@ -304,8 +305,8 @@ plt.show()
 
 # %% [markdown]
 # Of the untrained net one can see the steps at which blocks met: a few dots below the tolerance. The trained one has larger
-# weights, and so more of float32's rounding in every step, `Scan`'s too. Both are as far from `Scan`'s answer as the
-# residual says, and no further: where a net forgets, a small error in one step stays small.
+# weights, and so more of float32's rounding in every step, `Scan`'s too. Both are about as far from `Scan`'s answer as
+# the residual says: where a net forgets, a small error in one step stays small.
 #
 # ### From order to chaos
 #
@@ -355,7 +356,7 @@ assert fell_back[-1]
 
 # %% [markdown]
 # From 1 on, four sweeps over blocks of 128 steps do not bring the blocks together (`max_sweeps=16`, as many as there are
-# blocks, always would, and would cost more than `Scan`). Where it falls back the answer is that of `Scan`, to the last bit, at the price of the sweeps in vain on top of it. So is
+# blocks, always would, but where they never meet with no fewer steps than `Scan`). Where it falls back the answer is that of `Scan`, to the last bit, at the price of the sweeps in vain on top of it. So is
 # the logistic map at r = 4, where a difference doubles with each step:
 
 # %%
@@ -426,20 +427,20 @@ assert steps[small]["full"][-1].fell_back
 # ## 5. Depth
 #
 # A clock tells of two cores. What a machine with as many processors as one likes could make of a method is how many steps
-# have to be taken one after another; that is counted, not timed. `info.depth` has it for `Shooting` (with 16 blocks, and
-# with √τ of them) and `Newton`. For `Associative` the count is that of the prefix scan itself, with a composition that
+# have to be taken one after another; that is counted, not timed. `info.depth` has it for `Shooting` and `Newton`: of the
+# nets of section 2, where 16 blocks were chosen, and of a small Elman net in √τ blocks. For `Associative` the count is
+# that of the prefix scan itself, with a composition that
 # adds one to the larger of two depths. (On a CPU it goes in fewer, longer chunks, because there are no processors to
 # fill.)
 
 # %%
-counted = [256, 2048, 16384]
 tiny = Elman(4, 8)
 tiny_theta = tiny.init(jax.random.key(6))
 
 
-def depth(method, tau):
+def depth_of_shooting(tau):
     signal = jax.random.normal(jax.random.key(7), (tau, 4))
-    return int(unfold(tiny, tiny_theta, signal, method=method, emit=None).info.depth)
+    return int(unfold(tiny, tiny_theta, signal, method=Shooting(blocks=math.isqrt(tau)), emit=None).info.depth)
 
 
 def depth_of_prefix_scan(tau):
@@ -447,21 +448,21 @@ def depth_of_prefix_scan(tau):
 
 
 depths = {
-    "Scan": counted,
-    "Shooting, 16 blocks": [depth(Shooting(blocks=16), tau) for tau in counted],
-    "Shooting, √τ blocks": [depth(Shooting(blocks=math.isqrt(tau)), tau) for tau in counted],
-    "Newton": [depth(Newton(), tau) for tau in counted],
-    "Associative": [depth_of_prefix_scan(tau) for tau in counted],
+    "Scan": lengths,
+    "Shooting, 16 blocks": [int(reports["Shooting", tau].depth) for tau in lengths],
+    "Shooting, √τ blocks": [depth_of_shooting(tau) for tau in lengths],
+    "Newton": [int(reports["Newton", tau].depth) for tau in lengths],
+    "Associative": [depth_of_prefix_scan(tau) for tau in lengths],
 }
 for name, found in depths.items():
-    plt.loglog(counted, found, "o-", markersize=4, label=name)
+    plt.loglog(lengths, found, "o-", markersize=4, label=name)
     print(f"{name:20}" + "".join(f"{d:8}" for d in found))
 plt.xlabel("τ")
 plt.ylabel("steps one after another")
 plt.legend(bbox_to_anchor=(1, 1), frameon=False)
 plt.show()
-assert depths["Associative"][-1] <= 2 * math.log2(counted[-1])
-assert depths["Newton"][-1] < depths["Shooting, √τ blocks"][-1] < depths["Shooting, 16 blocks"][-1] < counted[-1]
+assert depths["Associative"][-1] <= 2 * math.log2(lengths[-1])
+assert max(depths["Newton"][-1], depths["Shooting, √τ blocks"][-1]) < depths["Shooting, 16 blocks"][-1] < lengths[-1]
 
 # %% [markdown]
 # O(τ) for `Scan`; O(τ / blocks + the time it takes to forget) for `Shooting`; O(log τ) for `Newton`, times the steps it
