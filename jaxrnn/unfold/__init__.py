@@ -7,6 +7,7 @@ from jaxrnn.unfold.adjoints.snap1 import SnAp1
 from jaxrnn.unfold.adjoints.truncated import TruncatedBPTT
 from jaxrnn.unfold.api import Unfolding, states, unfold
 from jaxrnn.unfold.associative import Associative
+from jaxrnn.unfold.auto import Auto
 from jaxrnn.unfold.method import Certificate
 from jaxrnn.unfold.newton import Newton
 from jaxrnn.unfold.online import Online, OnlineState
@@ -17,6 +18,7 @@ __all__ = [
     "BPTT",
     "RTRL",
     "Associative",
+    "Auto",
     "Autodiff",
     "Certificate",
     "Newton",

@@ -14,6 +14,7 @@ from jaxrnn.cells.stack import Stack
 from jaxrnn.unfold import sharding, validate
 from jaxrnn.unfold.adjoints.bptt import BPTT
 from jaxrnn.unfold.adjoints.reverse_only import FORWARD_MODE
+from jaxrnn.unfold.auto import Auto
 from jaxrnn.unfold.problem import Operands, Problem, Trajectory, row_shapes, where
 from jaxrnn.unfold.scan import Scan
 
@@ -71,7 +72,8 @@ def unfold(
         emit: `emit(cell, params, state)`, what to keep of each step; None keeps nothing but `final`;
             `jaxrnn.states` keeps whole states.
         method: how the values are computed: `Scan()`, for linear cells `Associative()`, or many steps at once by
-            `Shooting()` or `Newton()`, which change no value beyond their tolerance and report on it in `info`.
+            `Shooting()` or `Newton()`, which change no value beyond their tolerance and report on it in `info`;
+            "auto", or `Auto()`, chooses.
         adjoint: how gradients are computed: `BPTT()`, `TruncatedBPTT(steps)`, `Autodiff()`, forward in time `RTRL()`
             and its approximation `SnAp1()`. It never changes a value.
 
@@ -92,6 +94,7 @@ def unfold(
     """
     validate.recurrence(cell)
     validate.choices(emit, method, adjoint, reverse, time_axis)
+    method = Auto() if isinstance(method, str) else method
     time_axis = validate.axis_of_time(xs, time_axis)
     tau = validate.length_of_time(xs, steps, time_axis)
     xs = jax.tree.map(lambda a: jnp.moveaxis(jnp.asarray(a), time_axis, 0), xs)
@@ -204,7 +207,8 @@ class _Run(NamedTuple):
                 read, read_params = _closed(read, read_params, state, x)
         problem = Problem(cell, select, read, self.steps, self.reverse)
         operands = Operands(params, read_params, state, xs, self.lengths, self.resets)
-        return self.adjoint.run(problem, operands, self.method)
+        method = self.method.choose(problem, operands, self.adjoint) if isinstance(self.method, Auto) else self.method
+        return self.adjoint.run(problem, operands, method)
 
     def _wrapped(
         self,

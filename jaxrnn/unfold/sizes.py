@@ -20,6 +20,8 @@ SHOOTING_ROWS = 16  # rows of a sweep: blocks side by side times rows of the bat
 SHOOTING_STEPS = 32  # steps of a block, at least
 SHOOTING_CHUNK = 16  # steps of every block that are stepped back through at once
 SHOOTING_WINDOW = 3 << 26  # bytes of states, products and outputs that a window of a sweep holds
+SHOOTING_PAYS = {1: 1 << 20, 2: 3 << 20, 3: 3 << 20, 4: 3 << 20}  # rows: bytes of parameters from which it pays
+SHOOTING_PAYS_STEPS = 1024  # and steps
 NEWTON_LONGEST = 1 << 14  # steps of a window of Newton's method
 NEWTON_WINDOW = 1 << 24  # bytes of its Jacobians on a CPU; a prefix scan holds about four times as much
 NEWTON_LAUNCHES = 1 << 29  # the same on an accelerator; a guess, not measured
@@ -204,6 +206,18 @@ def shooting_window(problem: Problem, operands: Operands) -> int:
         jaxpr = jax.make_jaxpr(problem.read)(operands.emit_params, operands.state, row_shapes(operands.xs)).jaxpr
         emitted = max(emitted, widest(jaxpr))
     return max(1024, SHOOTING_WINDOW // max(1, tree_bytes(state) + tree_bytes(products) + emitted))
+
+
+def shooting_pays(problem: Problem, operands: Operands) -> bool:
+    """Whether blocks side by side were measured to be clearly faster than one step after another.
+
+    On a CPU, for a gated cell and few rows, where the matrices are large enough for a step to be more than its kernels'
+    start (benchmarks/results/methods.md).
+    """
+    if jax.default_backend() != "cpu" or not isinstance(problem.cell, Gated):
+        return False
+    least = SHOOTING_PAYS.get(rows(operands.state))
+    return least is not None and problem.steps >= SHOOTING_PAYS_STEPS and tree_bytes(operands.params) >= least
 
 
 def newton_window(jacobian: int, state: int) -> int:

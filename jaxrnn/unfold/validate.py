@@ -12,6 +12,7 @@ from jaxrnn.cells import checks
 from jaxrnn.cells.base import Cell, Inputs, Params, Spatial, State, Wrapped
 from jaxrnn.cells.perturbation import Perturbed
 from jaxrnn.cells.stack import Stack
+from jaxrnn.unfold.auto import Auto
 from jaxrnn.unfold.method import Method
 from jaxrnn.unfold.problem import row_shapes
 
@@ -32,8 +33,8 @@ def choices(emit: Any, method: Any, adjoint: Any, reverse: Any, time_axis: Any) 
     """What is chosen is of the right kind."""
     if emit is not None and not callable(emit):
         raise TypeError(f"unfold: emit must be a function (cell, params, state), or None, got {emit!r}")
-    if not isinstance(method, Method):
-        raise TypeError(f"unfold: method must be an instance, got {method!r}: pass method=Scan()")
+    if not isinstance(method, Method | Auto) and not (isinstance(method, str) and method == "auto"):
+        raise TypeError(f'unfold: method must be an instance, or "auto", got {method!r}: pass method=Scan()')
     if isinstance(adjoint, type) or not hasattr(adjoint, "run"):
         raise TypeError(f"unfold: adjoint must be an instance, got {adjoint!r}: pass adjoint=BPTT()")
     if not isinstance(reverse, bool | np.bool_):
