@@ -188,6 +188,6 @@ def test_errors_name_what_to_pass() -> None:
             Shooting(tolerance=wrong)  # pyright: ignore[reportArgumentType]
     for name in ("blocks", "max_sweeps", "window"):
         with pytest.raises(ValueError, match=name):
-            Shooting(**{name: 0})
+            Shooting(**{name: 0})  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match=r"second derivative.*method=Scan\(\)"):
         jax.grad(lambda p: jax.grad(lambda p: unfold(cell, p, xs, method=Shooting(2)).outputs.sum())(p).W.sum())(params)

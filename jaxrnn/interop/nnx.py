@@ -21,8 +21,12 @@ class Recurrent(nnx.Module):
 
     Args:
         layer: a cell or a layer.
-        time_major, return_carry, reverse, keep_order: what a call does that does not say it, as in `sequences.call`.
-        method, adjoint: how values and gradients are computed, as in `unfold`.
+        time_major: what a call does that does not say it, as in `sequences.call`; likewise the next three.
+        return_carry: as in `sequences.call`.
+        reverse: as in `sequences.call`.
+        keep_order: as in `sequences.call`.
+        method: how values are computed, as in `unfold`.
+        adjoint: how gradients are computed, as in `unfold`.
         params: parameters to start from, as `layer.init` gives them, of this library or of `from_torch` and the like;
             None to draw them.
         param_dtype: the floating type of parameters that are drawn.
