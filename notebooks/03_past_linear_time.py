@@ -197,8 +197,9 @@ for cell, methods in cases.items():
 # On two cores only `Shooting` wins, on the wide net. It saves none of the work: but a product of several rows costs hardly
 # more than one of a single row where the matrix has to be fetched for either. `Newton` does many times the work of
 # `Scan`, and so loses by far forward; on the way back λ is linear, which takes it one Newton step.
-# `Associative` does twice the work. Both are for machines with processors to spare, which two cores are not.
-# What they have to offer such a machine is counted in section 5.
+# `Associative` is no faster: on a CPU it takes a linear recurrence step by step, as `Scan` does, because composing maps is
+# twice the work. Both are for machines with processors to spare, which two cores are not. What they have to offer such a
+# machine is counted in section 5.
 #
 # ## 3. Shooting, looked into
 #
@@ -429,9 +430,8 @@ assert steps[small]["full"][-1].fell_back
 # A clock tells of two cores. What a machine with as many processors as one likes could make of a method is how many steps
 # have to be taken one after another; that is counted, not timed. `info.depth` has it for `Shooting` and `Newton`: of the
 # nets of section 2, where 16 blocks were chosen, and of a small Elman net in √τ blocks. For `Associative` the count is
-# that of the prefix scan itself, with a composition that
-# adds one to the larger of two depths. (On a CPU it goes in fewer, longer chunks, because there are no processors to
-# fill.)
+# that of the prefix scan itself, with a composition that adds one to the larger of two depths. (It is what an accelerator
+# runs; on a CPU `Associative` takes as many steps as `Scan`.)
 
 # %%
 tiny = Elman(4, 8)
