@@ -398,7 +398,7 @@ WRONG: dict[str, tuple[Any, type[Exception], str]] = {
     "RTRL with Associative": (
         _run(MinGRU(2, 3), method=Associative(), adjoint=RTRL()),
         TypeError,
-        "RTRL() takes one step of time after another, got method=Associative()",
+        "RTRL() takes one step of time after another, got method=Associative(",
     ),
     "SnAp1 with Associative": (_run(MinGRU(2, 3), method=Associative(), adjoint=SnAp1()), TypeError, "SnAp1() takes"),
     "SnAp1 and a product within the gates": (
