@@ -1,7 +1,6 @@
-"""Drawing symbols from a network, one after another."""
+"""Drawing symbols from logits."""
 
 import math
-from functools import partial
 from typing import Any
 
 import jax
@@ -9,7 +8,6 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from jaxrnn.cells import checks
-from jaxrnn.cells.base import Cell, Params, State
 
 MOST = 2**31 - 1  # what an int32 holds: as good as no limit to top_k, and the most steps
 
@@ -87,77 +85,14 @@ def sample(
     return jax.random.categorical(key, restricted).astype(jnp.int32)
 
 
-def generate(
-    cell: Cell,
-    params: Params,
-    key: jax.Array,
-    *,
-    prompt: Any,
-    steps: int,
-    state: State = None,
-    temperature: Any = 1.0,
-    top_k: Any = None,
-    top_p: Any = None,
-) -> jax.Array:
-    """Symbols that a network writes after a prompt: x(t+1) ~ softmax(o(t)), where o(t) is the cell's output.
-
-    Reading and writing are one compiled program; it is compiled anew for another cell, number of steps or shape of the
-    prompt, and for nothing else. One key gives one text, and fewer steps give the beginning of it.
-
-    Args:
-        cell: reads integers `(*batch,)` and has logits `(*batch, vocabulary)` as its output.
-        params: its parameters.
-        key: a random key.
-        prompt: integers `(n, *batch)`, what is read first, n at least 1.
-        steps: how many symbols are written.
-        state: the state before the prompt; default `cell.initial_state(params, batch)`.
-        temperature: see `restrict`, also for the next two.
-        top_k: how many symbols may come.
-        top_p: the probability of the symbols that may come.
-
-    Returns:
-        int32 `(steps, *batch)`; the prompt is not repeated.
-
-    Raises:
-        ValueError: an empty prompt, `steps` below 1 or above 2³¹ - 1, keywords that `restrict` refuses.
-        TypeError: a prompt that is not of integers.
-    """
-    prompt = jnp.asarray(prompt)
-    if prompt.ndim < 1 or prompt.shape[0] < 1:
-        raise ValueError(f"generate: prompt must have at least one token (n, *batch), got shape {prompt.shape}")
-    if not jnp.issubdtype(prompt.dtype, jnp.integer):
-        raise TypeError(f"generate: prompt must be integers, got {prompt.dtype}: pass alphabet.encode(text)")
-    whole = checks.whole_number("generate: steps", steps, 1)
-    if whole > MOST:
-        raise ValueError(f"generate: steps must be at most {MOST}, got {steps!r}")
+def choices(temperature: Any, top_k: Any, top_p: Any) -> dict[str, Any]:
+    """The keywords of `restrict`, checked, with one type each, so that 1 and 1.0 are one program."""
     _check(temperature, top_k, top_p)
-    if state is None:
-        state = cell.initial_state(params, prompt.shape[1:])
-    # One type each, so that 1 and 1.0 are one program.
-    choices = {
+    return {
         "temperature": jnp.asarray(_at_most(float(jnp.finfo(jnp.float32).max), temperature), jnp.float32),
         "top_k": None if top_k is None else jnp.asarray(_at_most(MOST, top_k), jnp.int32),
         "top_p": None if top_p is None else jnp.asarray(top_p, jnp.float32),
     }
-    return _generate(cell, whole, params, key, prompt.astype(jnp.int32), state, choices)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _generate(
-    cell: Cell, steps: int, params: Params, key: jax.Array, prompt: jax.Array, state: State, choices: dict[str, Any]
-) -> jax.Array:
-    def read(state: State, token: jax.Array) -> tuple[State, None]:
-        return cell.step(params, state, token), None
-
-    def write(carry: tuple[State, jax.Array], t: jax.Array) -> tuple[tuple[State, jax.Array], jax.Array]:
-        state, token = carry
-        state = cell.step(params, state, token)
-        token = sample(cell.output(params, state), jax.random.fold_in(key, t), **choices)
-        return (state, token), token
-
-    state, _ = jax.lax.scan(read, state, prompt[:-1])
-    _, tokens = jax.lax.scan(write, (state, prompt[-1]), jnp.arange(steps))
-    return tokens
 
 
 def _known(value: Any) -> bool:
