@@ -20,6 +20,8 @@ from jaxrnn import (
     SLSTM,
     Autodiff,
     Cell,
+    Conditioned,
+    ConditionedInitialState,
     ConvLSTM,
     CoupledLSTM,
     Driven,
@@ -51,6 +53,8 @@ from jaxrnn import (
     TruncatedBPTT,
     VariationalDropout,
     Zoneout,
+    conditioned,
+    given,
     perturbed,
     transition,
 )
@@ -294,6 +298,14 @@ def _noisy(rng: np.random.Generator, axes: tuple[int, ...]) -> tuple[np.ndarray,
     return _vector(rng, axes), ElmanState(noise)
 
 
+def _with_vector(params: Any) -> Any:
+    return given(params, jnp.array([0.5, -1.5], jax.tree.leaves(params)[0].dtype))
+
+
+CONDITIONED_LEAKY = oracles_around.conditioned(LEAKY)
+CONDITIONED_STACK = oracles_around.conditioned(oracles.stack([oracles.ELMAN, oracles.GRU]))
+
+
 class Entry(NamedTuple):
     """One cell of the grid."""
 
@@ -376,6 +388,28 @@ CELLS = (
     Entry("slstm", SLSTM(D, 4, heads=2), oracles_around.slstm(2), start=lambda state: state._replace(n=1 + state.n**2)),
     Entry("reservoir", Reservoir(D, 3, leak=0.7, density=0.5), oracles_around.reservoir(0.7), fixed=True),
     Entry("conv_lstm", ConvLSTM((2, 3), 1, 1, (2, 3)), oracles_around.CONV_LSTM, _image),
+    Entry("conditioned", Conditioned(Stack([Elman(D + 2, 3), GRU(3, 2)]), 2), CONDITIONED_STACK, prepare=_with_vector),
+    Entry(
+        "conditioned_driven", conditioned(Leaky(D + 2, 3), 2), oracles_around.conditioned(LEAKY), prepare=_with_vector
+    ),
+    Entry(
+        "conditioned_gated",
+        conditioned(LSTM(D + 2, 3), 2),
+        oracles_around.conditioned(oracles.LSTM),
+        prepare=_with_vector,
+    ),
+    Entry(
+        "conditioned_linear",
+        conditioned(Diagonal(D + 2, 3), 2),
+        oracles_around.conditioned(DIAGONAL),
+        prepare=_with_vector,
+    ),
+    Entry(
+        "conditioned_initial_state",
+        ConditionedInitialState(GRU(D, 3), 2),
+        oracles_around.learned_initial_state(oracles.GRU),
+        prepare=_with_vector,
+    ),
     Entry("learned_initial_state", LearnedInitialState(GRU(D, 3)), oracles_around.learned_initial_state(oracles.GRU)),
 )
 NAMES = [entry.name for entry in CELLS]

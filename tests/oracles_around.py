@@ -136,3 +136,10 @@ CONV_LSTM = Oracle(_conv_lstm, lambda p, s: s.h)
 def learned_initial_state(inner: Oracle) -> Oracle:
     """The start is a parameter; a step is the inner cell's."""
     return Oracle(lambda p, s, x: inner.step(p.cell, s, x), lambda p, s: inner.output(p.cell, s))
+
+
+def conditioned(inner: Oracle) -> Oracle:
+    """Deep Learning, Sec. 10.2.4: what a step reads is x(t) and the vector beside it."""
+    return Oracle(
+        lambda p, s, x: inner.step(p.cell, s, np.concatenate([x, p.vector])), lambda p, s: inner.output(p.cell, s)
+    )

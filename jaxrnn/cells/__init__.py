@@ -1,6 +1,15 @@
 """Transition functions: one family a file."""
 
 from jaxrnn.cells.base import Additive, Cell, Driven, Gated, Linear, Spatial, Transition, Weights, Wrapped, transition
+from jaxrnn.cells.conditioned import (
+    Conditioned,
+    ConditionedDriven,
+    ConditionedGated,
+    ConditionedLinear,
+    ConditionedParams,
+    conditioned,
+)
+from jaxrnn.cells.conditioned_start import ConditionedInitialState, ConditionedInitialStateParams, given
 from jaxrnn.cells.conv_lstm import ConvLSTM, ConvLSTMParams, ConvLSTMState
 from jaxrnn.cells.coupled_lstm import CoupledLSTM, CoupledLSTMParams
 from jaxrnn.cells.dropconnect import weight_dropout
@@ -38,6 +47,13 @@ __all__ = [
     "SLSTM",
     "Additive",
     "Cell",
+    "Conditioned",
+    "ConditionedDriven",
+    "ConditionedGated",
+    "ConditionedInitialState",
+    "ConditionedInitialStateParams",
+    "ConditionedLinear",
+    "ConditionedParams",
     "ConvLSTM",
     "ConvLSTMParams",
     "ConvLSTMState",
@@ -104,6 +120,8 @@ __all__ = [
     "Weights",
     "Wrapped",
     "Zoneout",
+    "conditioned",
+    "given",
     "perturbed",
     "ridge_readout",
     "sequence_dropout",

@@ -5,6 +5,7 @@ import numbers
 import operator
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 
@@ -77,6 +78,16 @@ def gated(owner: object, inner: Any, kind: type) -> None:
         raise TypeError(
             f"{type(owner).__name__}: inner must be Gated, such as LSTM(input_size, hidden_size), got {inner}: "
             "put a readout or a stack around this one"
+        )
+
+
+def learnable(owner: object, inner: Any, state: Any) -> None:
+    """Raise unless a state is of real floating-point numbers, so that it can be trained."""
+    types = sorted({str(leaf.dtype) for leaf in jax.tree.leaves(state)})
+    if not all(jnp.issubdtype(kind, jnp.floating) for kind in types):
+        raise TypeError(
+            f"{type(owner).__name__}: a state that is learned must be of real floating-point numbers, got {types} of "
+            f"{inner}: leave its start as it is"
         )
 
 

@@ -46,12 +46,7 @@ class LearnedInitialState(Wrapped):
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> LearnedInitialStateParams:
         cell = self.inner.init(key, dtype)
         state = self.inner.initial_state(cell)
-        if not all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in jax.tree.leaves(state)):
-            types = sorted({str(leaf.dtype) for leaf in jax.tree.leaves(state)})
-            raise TypeError(
-                f"LearnedInitialState: a state that is learned must be of real floating-point numbers, got {types} of "
-                f"{self.inner}: leave its start as it is"
-            )
+        checks.learnable(self, self.inner, state)
         return LearnedInitialStateParams(cell, state)
 
     def initial_state(self, params: LearnedInitialStateParams, batch_shape: tuple[int, ...] = ()) -> State:
