@@ -1,6 +1,8 @@
-"""Drawing symbols from a network, one after another."""
+"""Drawing symbols from a network, one after another, and how likely they are."""
 
 from jaxrnn.decoding.generation import generate
+from jaxrnn.decoding.probability import log_prob
 from jaxrnn.decoding.sampling import restrict, sample
+from jaxrnn.decoding.streaming import stream
 
-__all__ = ["generate", "restrict", "sample"]
+__all__ = ["generate", "log_prob", "restrict", "sample", "stream"]

@@ -46,33 +46,53 @@ def generate(
         ValueError: an empty prompt, `steps` below 1 or above 2³¹ - 1, keywords that `restrict` refuses.
         TypeError: a prompt that is not of integers.
     """
-    prompt = jnp.asarray(prompt)
-    if prompt.ndim < 1 or prompt.shape[0] < 1:
-        raise ValueError(f"generate: prompt must have at least one token (n, *batch), got shape {prompt.shape}")
-    if not jnp.issubdtype(prompt.dtype, jnp.integer):
-        raise TypeError(f"generate: prompt must be integers, got {prompt.dtype}: pass alphabet.encode(text)")
-    whole = checks.whole_number("generate: steps", steps, 1)
-    if whole > MOST:
-        raise ValueError(f"generate: steps must be at most {MOST}, got {steps!r}")
+    prompt = checked_prompt("generate", prompt)
+    steps = checked_steps("generate", steps)
     drawing = choices(temperature, top_k, top_p)
     if state is None:
         state = cell.initial_state(params, prompt.shape[1:])
-    return _generate(cell, whole, params, key, prompt.astype(jnp.int32), state, drawing)
+    return _generate(cell, steps, params, key, prompt, state, drawing)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _generate(
     cell: Cell, steps: int, params: Params, key: jax.Array, prompt: jax.Array, state: State, drawing: dict[str, Any]
 ) -> jax.Array:
-    def read(state: State, token: jax.Array) -> tuple[State, None]:
-        return cell.step(params, state, token), None
-
-    def write(carry: tuple[State, jax.Array], t: jax.Array) -> tuple[tuple[State, jax.Array], jax.Array]:
-        state, token = carry
-        state = cell.step(params, state, token)
-        token = sample(cell.output(params, state), jax.random.fold_in(key, t), **drawing)
+    def one(carry: tuple[State, jax.Array], t: jax.Array) -> tuple[tuple[State, jax.Array], jax.Array]:
+        state, token = write(cell, params, key, *carry, t, drawing)
         return (state, token), token
 
-    state, _ = jax.lax.scan(read, state, prompt[:-1])
-    _, tokens = jax.lax.scan(write, (state, prompt[-1]), jnp.arange(steps))
+    state = read(cell, params, state, prompt[:-1])
+    _, tokens = jax.lax.scan(one, (state, prompt[-1]), jnp.arange(steps))
     return tokens
+
+
+def read(cell: Cell, params: Params, state: State, tokens: jax.Array) -> State:
+    """The state after tokens that are only read."""
+    return jax.lax.scan(lambda state, token: (cell.step(params, state, token), None), state, tokens)[0]
+
+
+def write(
+    cell: Cell, params: Params, key: jax.Array, state: State, token: jax.Array, t: jax.Array, drawing: dict[str, Any]
+) -> tuple[State, jax.Array]:
+    """One step: the state after a token, and the token that is drawn after it, the t-th that is written."""
+    state = cell.step(params, state, token)
+    return state, sample(cell.output(params, state), jax.random.fold_in(key, t), **drawing)
+
+
+def checked_prompt(owner: str, prompt: Any) -> jax.Array:
+    """A prompt as int32 `(n, *batch)`, n at least 1."""
+    prompt = jnp.asarray(prompt)
+    if prompt.ndim < 1 or prompt.shape[0] < 1:
+        raise ValueError(f"{owner}: prompt must have at least one token (n, *batch), got shape {prompt.shape}")
+    if not jnp.issubdtype(prompt.dtype, jnp.integer):
+        raise TypeError(f"{owner}: prompt must be integers, got {prompt.dtype}: pass alphabet.encode(text)")
+    return prompt.astype(jnp.int32)
+
+
+def checked_steps(owner: str, steps: Any) -> int:
+    """How many symbols are written."""
+    whole = checks.whole_number(f"{owner}: steps", steps, 1)
+    if whole > MOST:
+        raise ValueError(f"{owner}: steps must be at most {MOST}, got {steps!r}")
+    return whole

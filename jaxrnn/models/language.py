@@ -1,19 +1,21 @@
 """A language model: what symbol comes next, given all before it."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 from jax.typing import DTypeLike
 
 from jaxrnn import decoding, losses
 from jaxrnn.cells import Cell, Readout, ReadoutParams, Stack, Supervised, SupervisedState, checks
 from jaxrnn.cells.base import Inputs, Params, State
+from jaxrnn.decoding.generation import checked_prompt
+from jaxrnn.decoding.probability import after_prompt, checked_tokens, following
 from jaxrnn.layers.dropout import dropout
+from jaxrnn.models import symbols
 from jaxrnn.unfold import BPTT, Scan, Unfolding, unfold
 
 
@@ -116,7 +118,7 @@ class LanguageModel:
         Returns:
             `Unfolding`; `final` is the state of the recurrent cell.
         """
-        tokens = _tokens("tokens", tokens, self.vocabulary_size, lengths)
+        tokens = symbols.checked("LanguageModel", "tokens", tokens, self.vocabulary_size, lengths)
         common = {"lengths": lengths, "resets": resets, "method": method, "adjoint": adjoint}
         xs = jnp.asarray(params.embedding)[tokens]
         lower, top, top_params, top_state, xs = self._below(params, state, xs, key, common)
@@ -156,8 +158,8 @@ class LanguageModel:
             L = model.losses(params, None, (tokens[:-1], tokens[1:])).outputs  # (time, *batch)
         """
         inputs, targets = batch
-        inputs = _tokens("inputs", inputs, self.vocabulary_size, lengths)
-        targets = _tokens("targets", targets, self.vocabulary_size, lengths)
+        inputs = symbols.checked("LanguageModel", "inputs", inputs, self.vocabulary_size, lengths)
+        targets = symbols.checked("LanguageModel", "targets", targets, self.vocabulary_size, lengths)
         if inputs.shape != targets.shape:
             raise ValueError(
                 f"LanguageModel: inputs and targets must have one shape (time, *batch), got {inputs.shape} and "
@@ -237,9 +239,84 @@ class LanguageModel:
         Example:
             alphabet.decode(model.generate(params, jax.random.key(0), prompt=alphabet.encode("ROMEO:"), steps=500))
         """
-        prompt = _tokens("prompt", prompt, self.vocabulary_size, None)
+        prompt = symbols.checked("LanguageModel", "prompt", prompt, self.vocabulary_size, None)
         choices = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
         return decoding.generate(_Reader(self.network), params, key, prompt=prompt, steps=steps, **choices)
+
+    def log_prob(
+        self,
+        params: LanguageModelParams,
+        tokens: Any,
+        *,
+        prompt: Any,
+        lengths: Any = None,
+        state: State = None,
+        method: Any = Scan(),  # noqa: B008  frozen, without state
+        adjoint: Any = BPTT(),  # noqa: B008
+    ) -> jax.Array:
+        """The log-probability, in nats, that tokens come after a prompt: `(*batch,)`.
+
+            log p(x(1..τ) | prompt) = Σ_t log p(x(t) | prompt, x(1..t-1))
+
+        Over all sequences of one length, the probabilities sum to 1.
+
+        Args:
+            params: as `init` gives them.
+            tokens: integers `(τ, *batch)`, what comes; τ may be 0.
+            prompt: integers `(n, *batch)`, what is read first, n at least 1.
+            lengths: integers `(*batch,)`: only so many of the tokens count; None for all.
+            state: of the recurrent cell, before the prompt; None for `initial_state`.
+            method: how the values are computed, as in `unfold`.
+            adjoint: how gradients are computed, as in `unfold`.
+
+        Example:
+            model.log_prob(params, alphabet.encode("thou"), prompt=alphabet.encode("What wouldst "))
+        """
+        prompt = checked_prompt(
+            "LanguageModel", symbols.checked("LanguageModel", "prompt", prompt, self.vocabulary_size, None)
+        )
+        tokens = checked_tokens("LanguageModel", tokens, prompt)
+        tokens = symbols.checked("LanguageModel", "tokens", tokens, self.vocabulary_size, lengths)
+        inputs, targets, lengths = following(prompt, tokens, lengths)
+        run = self.losses(params, state, (inputs, targets), lengths=lengths, method=method, adjoint=adjoint)
+        return after_prompt(run.outputs, prompt)
+
+    def sample(self, params: LanguageModelParams, key: jax.Array, *, prompt: Any, steps: int) -> jax.Array:
+        """A draw from the model: int32 `(steps, *batch)`, whose probability is that of `log_prob`.
+
+        It is `generate` without anything that sharpens or cuts the distribution.
+        """
+        return self.generate(params, key, prompt=prompt, steps=steps)
+
+    def stream(
+        self,
+        params: LanguageModelParams,
+        key: jax.Array,
+        *,
+        prompt: Any,
+        steps: int | None = None,
+        temperature: Any = 1.0,
+        top_k: Any = None,
+        top_p: Any = None,
+    ) -> Iterator[jax.Array]:
+        """The tokens of `generate`, each as soon as it is drawn: an iterator of int32 `(*batch,)`.
+
+        Args:
+            params: as `init` gives them.
+            key: a random key; one key gives one text, that of `generate`.
+            prompt: integers `(n, *batch)`, n at least 1.
+            steps: how many tokens are written; None for a text without end.
+            temperature: see `generate`, also for the next two.
+            top_k: only the k likeliest tokens may come.
+            top_p: only the likeliest tokens that together have this probability may come.
+
+        Example:
+            for token in model.stream(params, jax.random.key(0), prompt=alphabet.encode("ROMEO:"), steps=200):
+                print(alphabet.decode([int(token)]), end="", flush=True)
+        """
+        prompt = symbols.checked("LanguageModel", "prompt", prompt, self.vocabulary_size, None)
+        choices = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        return decoding.stream(_Reader(self.network), params, key, prompt=prompt, steps=steps, **choices)
 
     def _below(
         self, params: LanguageModelParams, state: State, xs: jax.Array, key: jax.Array | None, common: dict[str, Any]
@@ -304,26 +381,3 @@ def _reads(cell: Cell, size: int) -> None:
         raise ValueError(f"LanguageModel: cell must read embeddings of embedding_size = {size}: {error}") from error
     if not isinstance(output, jax.ShapeDtypeStruct) or len(output.shape) != 1:
         raise ValueError(f"LanguageModel: the output of cell must be one array (*batch, hidden), got {output}")
-
-
-def _tokens(name: str, tokens: Any, vocabulary_size: int, lengths: Any) -> jax.Array:
-    """Tokens as an array, checked; those past the lengths may be anything, and what is traced is not known."""
-    if isinstance(tokens, str):
-        raise TypeError(f"LanguageModel: {name} must be integers, got text: pass alphabet.encode(text)")
-    given, tokens = tokens, jnp.asarray(tokens)
-    if not jnp.issubdtype(tokens.dtype, jnp.integer):
-        raise TypeError(f"LanguageModel: {name} must be integers, got {tokens.dtype}: pass alphabet.encode(text)")
-    if tokens.ndim < 1:
-        raise ValueError(f"LanguageModel: {name} must be (time, *batch), got one number")
-    if any(isinstance(a, Tracer) for a in (given, lengths)):
-        return tokens
-    values = np.asarray(given)
-    if lengths is not None and np.shape(lengths) == values.shape[1:]:
-        time = np.arange(len(values)).reshape(-1, *(1 for _ in values.shape[1:]))
-        values = values[time < np.asarray(lengths)]
-    if values.size and (values.min() < 0 or values.max() >= vocabulary_size):
-        raise ValueError(
-            f"LanguageModel: {name} must be between 0 and vocabulary_size - 1 = {vocabulary_size - 1}, got "
-            f"{values.min()} to {values.max()}"
-        )
-    return tokens
