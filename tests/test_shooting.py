@@ -1,5 +1,7 @@
 """Blocks of time side by side: the sequential answer, certified by a residual that NumPy finds again."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -94,6 +96,65 @@ def test_with_as_many_sweeps_as_blocks_it_never_falls_back() -> None:
     np.testing.assert_array_equal(found.outputs, expected.outputs)
     assert not found.info.fell_back
     assert found.info.residual == 0
+
+
+def _grows_in_between(steps: int) -> np.ndarray:
+    """a(t) and b(t) of s(t) = a(t) s(t-1) + b(t), which forgets all, then grows from nothing, then forgets again."""
+    a, b = np.full(steps, 0.5), np.full(steps, 1e-3)
+    a[steps // 4 : steps // 2] = 1.3
+    a[steps // 4 - 2 : steps // 4] = 0
+    b[steps // 4 - 8 : steps // 2] = 0
+    return np.stack([a, b], -1).astype(np.float32)
+
+
+def test_a_path_that_grew_from_a_wrong_start_is_no_measure_of_itself() -> None:
+    """From s(0) = 1 the second block reaches 4e14; the states are 0.5 at the most. So it is of λ, from the end."""
+    cell = transition(lambda _, s, x: x[..., :1] * s + x[..., 1:])
+    xs, start = jnp.asarray(_grows_in_between(512)), jnp.ones(1)
+
+    @jax.jit
+    def program(xs):
+        def final(xs, method):
+            return unfold(cell, None, xs, state=start, method=method).final.sum()
+
+        methods = Shooting(blocks=4), Scan()
+        runs = [unfold(cell, None, xs, state=start, method=m) for m in methods]
+        return runs, [jax.grad(lambda xs, m=m: final(xs, m))(xs[::-1]) for m in methods]
+
+    (found, expected), (slope, expected_slope) = program(xs)
+    grid.close(found.outputs, expected.outputs, 1e-4, 1e-5)
+    grid.close(slope, expected_slope, 1e-4, 1e-5)
+    assert not found.info.fell_back
+
+
+def test_gradients_that_would_grow_from_a_guess() -> None:
+    """λ ends where tanh is saturated; before that it would grow by 1.2 a step, had anything been left of it."""
+    cell = Elman(8, 8)
+    params = cell.init(jax.random.key(0))
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(8, 8)))[0]
+    params = params._replace(U=jnp.eye(8), W=jnp.asarray(1.2 * turn, jnp.float32), b=jnp.zeros(8))
+    xs = jnp.zeros((512, 8)).at[380:390].set(20.0)
+
+    @jax.jit
+    def both(params, xs):
+        def loss(params, xs, method):
+            return unfold(cell, params, xs, method=method).final.h.sum()
+
+        return [jax.grad(lambda p, x, m=m: loss(p, x, m), (0, 1))(params, xs) for m in (Shooting(blocks=4), Scan())]
+
+    found, expected = both(params, xs)
+    assert not np.asarray(expected[1][:380]).any()
+    grid.close(found, expected, 1e-4, 1e-4)
+
+
+def test_what_stands_in_padding_is_no_measure() -> None:
+    """A start that is large beside the states; from the end, it is what padding holds before the sequence begins."""
+    cell = transition(lambda _, s, x: 0.5 * s + x, initial_state=lambda _, batch: jnp.full((*batch, 1), 1e6))
+    xs = jax.random.normal(jax.random.key(0), (256, 2, 1)).at[255, 0].set(-5e5).at[99, 1].set(-5e5)
+    options: Any = {"lengths": jnp.array([256, 100]), "reverse": True}
+    found, expected = (unfold(cell, None, xs, method=m, **options) for m in (Shooting(blocks=8), Scan()))
+    assert not found.info.fell_back
+    grid.close(found.outputs, expected.outputs, 0, 1e-3)
 
 
 def test_padding_costs_no_sweeps() -> None:

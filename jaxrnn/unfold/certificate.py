@@ -57,13 +57,13 @@ def scale(states: Any, axes: int) -> Any:
 def difference(new: Any, old: Any, scale: Any, valid: jax.Array | None = None) -> jax.Array:
     """The largest difference of states, leaves `(rows, *batch, ...)`, in terms of `scale`, where they are valid.
 
-    Infinite where whole numbers differ; not a number where anything, or the scale, is not finite.
+    The scale has one row for all rows, as `scale` gives it, or as many rows. Infinite where whole numbers differ; not a number where anything, or the scale, is not finite.
     """
     kind = real_type(new)
     found = [jnp.zeros((), kind)]
     for a, b, s in zip(*map(jax.tree.leaves, (new, old, scale)), strict=True):
         if jnp.issubdtype(a.dtype, jnp.inexact):
-            gap = (jnp.abs(a - b) / s[None]).astype(kind)
+            gap = (jnp.abs(a - b) / (s if s.ndim == a.ndim else s[None])).astype(kind)
         else:
             gap = jnp.where(a == b, 0, jnp.inf).astype(kind)
         if valid is not None:

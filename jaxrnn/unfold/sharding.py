@@ -111,6 +111,23 @@ class Line:
         value, unknown = lax.pmax(jnp.stack([jnp.where(unknown, -jnp.inf, x), unknown.astype(x.dtype)]), axes)
         return jnp.where(unknown > 0, jnp.nan, value)
 
+    def so_far(self, tree: Any, backward: bool) -> tuple[Any, Any]:
+        """The largest of numbers, none below zero, on the devices before this one in the recurrence, and on any."""
+        if self.name is None:
+            return jax.tree.map(jnp.zeros_like, tree), tree
+        places, here = jnp.arange(self.size), self.index()
+
+        def of_others(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+            def only(chosen: jax.Array, x: jax.Array) -> jax.Array:
+                return jnp.where(chosen.reshape(-1, *(1,) * (x.ndim - 1)), x, 0)
+
+            every = self.most(only(places == here, jnp.broadcast_to(x, (self.size, *x.shape))))
+            return only(places > here if backward else places < here, every).max(0), every.max(0)
+
+        leaves, structure = jax.tree.flatten(tree)
+        earlier, whole = zip(*map(of_others, leaves), strict=True)
+        return structure.unflatten(earlier), structure.unflatten(whole)
+
     def met(self, residual: jax.Array) -> jax.Array:
         """The residual by which a loop inside one sweep ends: of this device, where it need not wait for others."""
         return residual if self.alone else varying((self.most(residual), residual))[0]

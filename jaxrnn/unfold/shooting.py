@@ -28,10 +28,11 @@ class Shooting(Method):
 
         |s(t) - f(s(t-1), x(t))| / max |s|
 
-    can differ from zero only where a sweep stopped; `info.residual` is the largest, and certifies the answer. After k
-    sweeps the first k blocks are exact. What has not come together after `max_sweeps` is done again one step after
-    another, and `info.fell_back` counts it. λ is found in the same way, from the end. Where the dynamics forget within
-    a block, this takes a `blocks`th of the steps, and a little.
+    can differ from zero only where a sweep stopped; `info.residual` is the largest, and certifies the answer. A sweep
+    stops where it is within the tolerance even in terms of the largest |s| up to t: a path that grew large from a wrong
+    start is no measure of itself. After k sweeps the first k blocks are exact. What has not come together after
+    `max_sweeps` is done again one step after another, and `info.fell_back` counts it. λ is found in the same way, from
+    the end. Where the dynamics forget within a block, this takes a `blocks`th of the steps, and a little.
 
     Args:
         blocks: blocks of time side by side; None chooses from sizes and backend.
@@ -161,16 +162,32 @@ def side_by_side(tree: Any, blocks: int) -> Any:
     return jax.tree.map(lambda a: a.reshape(blocks, a.shape[0] // blocks, a[0].size), tree)
 
 
+class _Scale(NamedTuple):
+    """The largest |s| of each sequence."""
+
+    before: Any  # until each block begins, leaves (blocks, *batch, 1)
+    whole: Any  # of all blocks
+
+
+def _of_rows(states: Any) -> Any:
+    """The largest |s| of each row of a batch."""
+    return jax.vmap(lambda state: certificate.scale(state, axes=0))(states)
+
+
+def _larger(a: Any, b: Any) -> Any:
+    return jax.tree.map(jnp.maximum, a, b)
+
+
 class _Swept(NamedTuple):
     """What is known of a window; leaves (blocks, size, n)."""
 
     states: Any
     extras: Any
-    scale: Any  # the largest |s| of each sequence
+    scale: _Scale
     sweeps: jax.Array
     residual: jax.Array  # not a number until a sweep has met the path of the one before it
     depth: jax.Array
-    joint: tuple[jax.Array, jax.Array]  # where the paths of two sweeps meet on this device, and the residual there
+    joint: tuple[jax.Array, jax.Array]  # where the paths of two sweeps meet on this device, and both residuals there
 
 
 class _Merge(NamedTuple):
@@ -179,6 +196,7 @@ class _Merge(NamedTuple):
     states: Any
     extras: Any
     now: Any  # the state of every block
+    largest: Any  # |s| of each sequence in this sweep, leaves (blocks, *batch, 1)
     done: jax.Array  # steps
     residual: jax.Array  # of going over to the path of the last sweep
 
@@ -260,7 +278,7 @@ class _Sweeps:
         states, extras = jax.tree.map(lambda s: jnp.zeros((self.blocks, self.size, s.size), s.dtype), self.shapes)
         count = jnp.zeros((), jnp.int32)
         unmet = jnp.full((), jnp.nan, certificate.real_type(first))
-        return _Swept(states, extras, self._scale(states), count, unmet, count, (count, jnp.zeros_like(unmet)))
+        return _Swept(states, extras, self._scale(states), count, unmet, count, (count, jnp.zeros(2, unmet.dtype)))
 
     def _first_sweep(self, swept: _Swept, first: Any) -> _Swept:
         def body(t: jax.Array, carry: Any) -> Any:
@@ -281,39 +299,54 @@ class _Sweeps:
         def body(merge: _Merge) -> _Merge:
             new, extra = self.step(merge.now, self._at(self.items, self.item, merge.done))
             old = self._at(merge.states, self.shapes[0], merge.done)
-            residual = self._residual(new, old, swept.scale, merge.done)
+            largest = _larger(merge.largest, _of_rows(new))
+            residual = self._residual(new, old, _larger(largest, swept.scale.before), merge.done)
             # The step that meets the last path is not taken: the state there stands, and the residual is its own.
             met = residual <= tolerance
             taken = jax.tree.map(lambda a, b: jnp.where(met, a, b), old, new)
             states, extras = self._put((merge.states, merge.extras), (taken, extra), merge.done)
-            return _Merge(states, extras, new, merge.done + 1, self.line.met(residual))
+            return _Merge(states, extras, new, largest, merge.done + 1, self.line.met(residual))
 
         ends = jax.tree.map(self._ends, swept.states, first)
         entering = self.line.entering(jax.tree.map(lambda s: s[0 if self.backward else -1], ends), first, self.backward)
         starts = jax.tree.map(self._from_the_end_before, ends, entering)
         unmet = jnp.full_like(swept.residual, jnp.nan)
-        begun = _Merge(swept.states, swept.extras, starts, jnp.zeros_like(swept.sweeps), unmet)
+        nothing = jax.tree.map(jnp.zeros_like, swept.scale.before)
+        begun = _Merge(swept.states, swept.extras, starts, nothing, jnp.zeros_like(swept.sweeps), unmet)
         merge = lax.while_loop(lambda m: (m.done < self.size) & ~(m.residual <= tolerance), body, begun)
         scale, last = self._scale(merge.states), merge.done - 1  # of the states that were found, not of those replaced
-        found = self._residual(merge.now, self._at(merge.states, self.shapes[0], last), scale, last)
+        old, both = self._at(merge.states, self.shapes[0], last), (_larger(merge.largest, scale.before), scale.whole)
+        found = jnp.stack([self._residual(merge.now, old, scale, last) for scale in both])
         # Where this device met its path while others did not, an earlier joint may stand behind the new one.
         at, earlier = swept.joint
         found = jnp.where(last < at, jnp.maximum(found, earlier), found)
         at = jnp.where(last < at, at, last)
         residual = jnp.where(merge.residual <= tolerance, found, merge.residual)
-        most, depth = self.line.most(jnp.stack([residual, merge.done.astype(residual.dtype)]))
+        so_far, most, depth = self.line.most(jnp.append(residual, merge.done.astype(residual.dtype)))
+        most = jnp.where(so_far <= tolerance, most, so_far)
         joint = at, jnp.where(merge.residual <= tolerance, found, 0)
         sweeps, depth = swept.sweeps + 1, swept.depth + depth.astype(swept.depth.dtype)
         found = _Swept(merge.states, merge.extras, scale, sweeps, most, depth, joint)
         return varying((found, swept))[0]
 
-    def _scale(self, states: Any) -> Any:
+    def _scale(self, states: Any) -> _Scale:
         def largest(a: jax.Array, s: Any) -> jax.Array:
-            over_time = jnp.abs(a).max((0, 1)) if jnp.issubdtype(a.dtype, jnp.inexact) else a[0, 0]
-            return over_time.reshape(1, *s.shape)
+            if not jnp.issubdtype(a.dtype, jnp.inexact):
+                return a[:, 0].reshape(self.blocks, *s.shape)
+            if self.valid_many is not None:
+                valid = self.valid_many[..., None]  # of what stands in padding nothing is said
+                a = jnp.where(valid, a.reshape(*valid.shape[:-1], -1), 0).reshape(a.shape)
+            return jnp.abs(a).max(1).reshape(self.blocks, *s.shape)
 
-        scale = certificate.scale(jax.tree.map(largest, states, self.shapes[0]), axes=1)
-        return jax.tree.map(self.line.most, scale)
+        of_blocks = _of_rows(jax.tree.map(largest, states, self.shapes[0]))
+        of_all = jax.tree.map(lambda x: x.max(0), of_blocks)
+        earlier, whole = self.line.so_far(of_all, self.backward)
+
+        def before(x: jax.Array, earlier: jax.Array) -> jax.Array:
+            until = jnp.maximum(lax.cummax(x, 0, self.backward), earlier[None])
+            return self._from_the_end_before(until, earlier)
+
+        return _Scale(jax.tree.map(before, of_blocks, earlier), whole)
 
     def _residual(self, new: Any, old: Any, scale: Any, t: jax.Array) -> jax.Array:
         return certificate.difference(new, old, scale, self._at(self.valid_many, self.valid_item, t))

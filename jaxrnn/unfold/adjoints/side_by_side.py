@@ -19,10 +19,10 @@ from jaxrnn.unfold.shooting import Shooting, side_by_side
 class SideBySidePullback:
     """Steps back through windows of one problem whose cell is `Gated` and whose states are known.
 
-    A window is cut into blocks of time that are stepped back through side by side, as a batch is, each from a guess of
-    the λ after it. Everything is linear in λ: what a guess lacked is then sent after it alone, and what comes of it is
-    added, until what is left is below the method's tolerance. After as many sweeps as blocks nothing is left; after the
-    method's `max_sweeps` the window is stepped back through in turn.
+    A window is cut into blocks of time that are stepped back through side by side, as a batch is, as if nothing came
+    after each. Everything is linear in λ: what was lacking of the λ after a block is then sent after it alone, and what
+    comes of it is added, until what is left is below the method's tolerance. After as many sweeps as blocks nothing is
+    left; after the method's `max_sweeps` the window is stepped back through in turn.
     """
 
     def __init__(self, problem: Problem, operands: Operands, method: Shooting):
@@ -90,7 +90,7 @@ class _Way(NamedTuple):
 
 
 class _Corrected(NamedTuple):
-    """The λ after each block was a guess; what it lacked is sent after it."""
+    """What was lacking of the λ after each block is sent after it."""
 
     way: _Way  # with the lacking part of λ
     before: list[Any]  # λ before every block, as far as it is known
@@ -111,7 +111,7 @@ class _Window:
         tolerance = certificate.tolerance(self.method.tolerance, lam)
         pullback = self._pullback()
         totals = sums._replace(initial=[jnp.zeros((blocks, *x.shape), x.dtype) for x in sums.initial])
-        guess = [jnp.broadcast_to(x, (blocks, *x.shape)) for x in lam]
+        guess = self._guess(lam)
         room = side_by_side(zeros(self.block.xs), blocks)
         way, lam, _ = varying((_Way(totals, guess, room), lam, self.block))
 
@@ -120,7 +120,7 @@ class _Window:
             return way, jax.tree.map(jnp.maximum, carry[1], certificate.scale(way.lam, axes=1))
 
         way, scale = lax.fori_loop(0, self.size // self.chunk, first_sweep, (way, certificate.scale(way.lam, axes=1)))
-        lacking = self._of_the_next([x - after[None] for x, after in zip(way.lam, lam, strict=True)])
+        lacking = self._of_the_next(self._of_steps(way.lam))
         left = certificate.difference(lacking, zeros(lacking), scale)
         begun = _Corrected(way._replace(lam=lacking), way.lam, jnp.ones((), jnp.int32), left)
         most = min(self.method.max_sweeps, blocks)
@@ -134,6 +134,23 @@ class _Window:
         result = found.way.sums._replace(initial=of_initial), self._before_all(found.before, lam), of_xs
         exact = (found.sweeps >= blocks) & certificate.all_finite(found.before)
         return self._or_in_turn(result, (found.left <= tolerance) | exact, sums, lam)
+
+    def _guess(self, lam: list[Any]) -> list[Any]:
+        """λ after the window for the blocks that it reaches over nothing but padding; nothing for all others.
+
+        What is guessed must not be larger than what will be found: in dynamics that expand it would drown it.
+        """
+        last, guess = jnp.arange(self.blocks) == (0 if self.backward else self.blocks - 1), zeros(lam)
+        valid = self._valid_blocks()
+        if valid is not None:
+            last = last.reshape(-1, *(1,) * (valid.ndim - 1))
+            last = last | ~(valid if self.backward else jnp.concatenate((valid[1:], jnp.zeros_like(valid[:1]))))
+        return where(last, [jnp.broadcast_to(x, (self.blocks, *x.shape)) for x in lam], guess)
+
+    def _of_steps(self, lam: list[Any]) -> list[Any]:
+        """λ before each block, of those that have steps before their sequence's end."""
+        valid = self._valid_blocks()
+        return lam if valid is None else where(valid, lam, zeros(lam))
 
     def _pullback(self) -> GatedPullback:
         """Of the same problem, with the blocks as the first axis of the batch."""
