@@ -222,6 +222,21 @@ def test_what_is_not_finite_is_said_and_not_patched() -> None:
     assert run.info.fell_back == 1
 
 
+@pytest.mark.parametrize("blocks", [None, 4])
+def test_a_batch_of_nothing(blocks: int | None) -> None:
+    cell = GRU(2, 4)
+    params, xs = cell.init(jax.random.key(0)), jnp.ones((64, 0, 2))
+
+    @grid.quick
+    def slope(params, lengths):
+        def loss(params):
+            return unfold(cell, params, xs, lengths=lengths, method=Shooting(blocks)).outputs.sum()
+
+        return jax.grad(loss)(params)
+
+    assert not any(np.asarray(g).any() for g in slope(params, jnp.zeros(0, jnp.int32)))
+
+
 def test_vmap_and_a_second_call() -> None:
     cell = Elman(2, 4)
     params = cell.init(jax.random.key(0))
@@ -244,7 +259,7 @@ def test_errors_name_what_to_pass() -> None:
         unfold(cell, params, xs, method=Shooting(blocks=9))
     with pytest.raises(ValueError, match=r"tolerance = 1e-09 is below what float32 can hold: pass at least 1\.1"):
         unfold(cell, params, xs, method=Shooting(tolerance=1e-9))
-    for wrong in (0, -1.0, "small", True, float("nan")):
+    for wrong in (0, -1.0, "small", True, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="tolerance must be a positive number"):
             Shooting(tolerance=wrong)  # pyright: ignore[reportArgumentType]
     for name in ("blocks", "max_sweeps", "window"):

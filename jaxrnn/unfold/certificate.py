@@ -1,5 +1,6 @@
 """The one-step residual that certifies a parallel method's answer, and the way out where it is too large."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ def check_tolerance(method: Any, tolerance: Any) -> None:
     """A tolerance is a positive number, or None."""
     if tolerance is None:
         return
-    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not tolerance > 0:
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 < tolerance < math.inf:
         name = type(method).__name__
         raise ValueError(f"{name}: tolerance must be a positive number, or None to choose it, got {tolerance!r}")
 
@@ -57,7 +58,8 @@ def scale(states: Any, axes: int) -> Any:
 def difference(new: Any, old: Any, scale: Any, valid: jax.Array | None = None) -> jax.Array:
     """The largest difference of states, leaves `(rows, *batch, ...)`, in terms of `scale`, where they are valid.
 
-    The scale has one row for all rows, as `scale` gives it, or as many rows. Infinite where whole numbers differ; not a number where anything, or the scale, is not finite.
+    The scale has one row for all rows, as `scale` gives it, or as many rows. Infinite where whole numbers differ; not a
+    number where anything, or the scale, is not finite.
     """
     kind = real_type(new)
     found = [jnp.zeros((), kind)]
@@ -89,7 +91,7 @@ def or_in_turn(
 
     def rows(tree: Any) -> Any:
         """Time and one more axis: for others of one entry XLA makes copies that change nothing."""
-        return jax.tree.map(lambda a: a.reshape(steps, -1), tree)
+        return jax.tree.map(lambda a: a.reshape(steps, a[0].size), tree)
 
     def pending(carry: Solved) -> jax.Array:
         now = carry.certificate

@@ -12,7 +12,7 @@ from jaxrnn.cells import checks
 from jaxrnn.cells.base import Inputs, State
 from jaxrnn.unfold import certificate, sizes
 from jaxrnn.unfold.method import Certificate, Method, Solved, Step
-from jaxrnn.unfold.problem import Flags, Operands, Problem, row_shapes
+from jaxrnn.unfold.problem import Flags, Operands, Problem, row_shapes, where
 from jaxrnn.unfold.scan import Scan
 from jaxrnn.unfold.sharding import Line, line, varying
 from jaxrnn.unfold.steps import steps_of
@@ -334,8 +334,8 @@ class _Sweeps:
             if not jnp.issubdtype(a.dtype, jnp.inexact):
                 return a[:, 0].reshape(self.blocks, *s.shape)
             if self.valid_many is not None:
-                valid = self.valid_many[..., None]  # of what stands in padding nothing is said
-                a = jnp.where(valid, a.reshape(*valid.shape[:-1], -1), 0).reshape(a.shape)
+                valid = self.valid_many.reshape(*a.shape[:2], *self.valid_item.shape)
+                a = where(valid, a.reshape(*a.shape[:2], *s.shape), 0)  # what stands in padding does not count
             return jnp.abs(a).max(1).reshape(self.blocks, *s.shape)
 
         of_blocks = _of_rows(jax.tree.map(largest, states, self.shapes[0]))
@@ -354,7 +354,7 @@ class _Sweeps:
     def _in_order(self, swept: _Swept, first: Any, report: Certificate) -> Solved:
         """The blocks one after another, and the steps that did not fill them."""
         states, extras = jax.tree.map(
-            lambda a, s: a.reshape(-1, *s.shape), (swept.states, swept.extras), tuple(self.shapes)
+            lambda a, s: a.reshape(self.blocks * self.size, *s.shape), (swept.states, swept.extras), tuple(self.shapes)
         )
         if self.rest:
             last = jax.tree.map(lambda s: s[0 if self.backward else -1], states)
@@ -381,7 +381,7 @@ class _Sweeps:
 
     def _put(self, room: Any, new: Any, t: jax.Array) -> Any:
         def put(a: jax.Array, b: jax.Array) -> jax.Array:
-            return lax.dynamic_update_index_in_dim(a, b.reshape(self.blocks, -1), self._time(t), 1)
+            return lax.dynamic_update_index_in_dim(a, b.reshape(self.blocks, b[0].size), self._time(t), 1)
 
         return jax.tree.map(put, tuple(room), tuple(new))
 

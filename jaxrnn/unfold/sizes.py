@@ -195,7 +195,7 @@ def widest(jaxpr: Any) -> int:
 
 def shooting_blocks(state: Any, steps: int) -> int:
     """Blocks of time that are swept side by side: about as many rows as a product needs to be efficient."""
-    return max(1, min(SHOOTING_ROWS // rows(state), steps // SHOOTING_STEPS))
+    return max(1, min(SHOOTING_ROWS // max(1, rows(state)), steps // SHOOTING_STEPS))
 
 
 def shooting_window(problem: Problem, operands: Operands) -> int:

@@ -180,7 +180,7 @@ class _Window:
         sums, lam, of_xs = pullback.block(way.sums, way.lam, Block(first, after, products, xs, flags), of_chunk)
 
         def put(room: jax.Array, new: jax.Array) -> jax.Array:
-            new = new.swapaxes(0, 1).reshape(self.blocks, self.chunk, -1).astype(room.dtype)
+            new = new.swapaxes(0, 1).reshape(self.blocks, self.chunk, new[0, 0].size).astype(room.dtype)
             if of_outputs is None:
                 new = new + lax.dynamic_slice_in_dim(room, start, self.chunk, 1)
             return lax.dynamic_update_slice_in_dim(room, new, start, 1)
