@@ -8,6 +8,7 @@ from jaxrnn.cells import (
     LRU,
     LSTM,
     MGU,
+    NTM,
     SLSTM,
     Additive,
     Cell,
@@ -27,6 +28,11 @@ from jaxrnn.cells import (
     Elman,
     ElmanParams,
     ElmanState,
+    FastWeights,
+    FastWeightsParams,
+    FastWeightsState,
+    FeedForward,
+    FeedForwardParams,
     Gated,
     GRUParams,
     GRUState,
@@ -54,6 +60,8 @@ from jaxrnn.cells import (
     MinLSTM,
     MinLSTMParams,
     MinLSTMState,
+    NTMParams,
+    NTMState,
     OriginalGRU,
     OriginalGRUParams,
     PeepholeLSTM,
@@ -69,6 +77,9 @@ from jaxrnn.cells import (
     Reservoir,
     ReservoirParams,
     ReservoirState,
+    Skip,
+    SkipParams,
+    SkipState,
     SLSTMParams,
     SLSTMState,
     Spatial,
@@ -127,7 +138,7 @@ from jaxrnn.unfold import (
 )
 
 if TYPE_CHECKING:
-    from jaxrnn import data, decoding, interop, layers, losses, models, plotting, training
+    from jaxrnn import data, decoding, diagnostics, interop, layers, losses, models, plotting, training
 
 __version__ = "0.1.0"
 
@@ -137,6 +148,7 @@ __all__ = [
     "LRU",
     "LSTM",
     "MGU",
+    "NTM",
     "RTRL",
     "SLSTM",
     "Additive",
@@ -166,6 +178,11 @@ __all__ = [
     "Elman",
     "ElmanParams",
     "ElmanState",
+    "FastWeights",
+    "FastWeightsParams",
+    "FastWeightsState",
+    "FeedForward",
+    "FeedForwardParams",
     "GRUParams",
     "GRUState",
     "Gated",
@@ -196,6 +213,8 @@ __all__ = [
     "MinLSTM",
     "MinLSTMParams",
     "MinLSTMState",
+    "NTMParams",
+    "NTMState",
     "Newton",
     "Online",
     "OnlineState",
@@ -222,6 +241,9 @@ __all__ = [
     "Scan",
     "Sequential",
     "Shooting",
+    "Skip",
+    "SkipParams",
+    "SkipState",
     "SnAp1",
     "Spatial",
     "Stack",
@@ -241,6 +263,7 @@ __all__ = [
     "conditioned",
     "data",
     "decoding",
+    "diagnostics",
     "given",
     "initializers",
     "interop",
@@ -258,7 +281,7 @@ __all__ = [
     "weight_dropout",
 ]
 
-_ON_USE = {"data", "decoding", "interop", "losses", "models", "plotting", "training"}
+_ON_USE = {"data", "decoding", "diagnostics", "interop", "losses", "models", "plotting", "training"}
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,7 @@ from jaxrnn import (
     LRU,
     LSTM,
     MGU,
+    NTM,
     RTRL,
     SLSTM,
     Autodiff,
@@ -27,6 +28,8 @@ from jaxrnn import (
     Driven,
     Elman,
     ElmanState,
+    FastWeights,
+    FeedForward,
     Gated,
     IndRNN,
     Jordan,
@@ -46,6 +49,7 @@ from jaxrnn import (
     Reservoir,
     Scan,
     Shooting,
+    Skip,
     Stack,
     StateNoise,
     Supervised,
@@ -58,7 +62,7 @@ from jaxrnn import (
     perturbed,
     transition,
 )
-from tests import oracles, oracles_around, oracles_cells
+from tests import oracles, oracles_around, oracles_cells, oracles_memory
 
 T = 7  # steps: blocks of 3 and of 4 do not divide them
 D = 2  # entries of x(t)
@@ -410,6 +414,12 @@ CELLS = (
         oracles_around.learned_initial_state(oracles.GRU),
         prepare=_with_vector,
     ),
+    Entry("skip", Skip(GRU(D, 3), 3), oracles_memory.skip(oracles.GRU)),
+    Entry("feed_forward", FeedForward(D, 3), oracles_memory.FEED_FORWARD),
+    Entry(
+        "ntm", NTM(Elman(D + 2, 3), 3, 2), oracles_memory.ntm(oracles.ELMAN, 1), start=oracles_memory.heads_somewhere
+    ),
+    Entry("fast_weights", FastWeights(Elman(D + 2, 3), 3, 2), oracles_memory.fast_weights(oracles.ELMAN)),
     Entry("learned_initial_state", LearnedInitialState(GRU(D, 3)), oracles_around.learned_initial_state(oracles.GRU)),
 )
 NAMES = [entry.name for entry in CELLS]

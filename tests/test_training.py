@@ -99,7 +99,26 @@ def test_optimizer_is_adam_with_clipping_warm_up_and_cosine():
         np.testing.assert_allclose(np.asarray(params), w, rtol=1e-4)
 
 
-@pytest.mark.parametrize("wrong", [{"learning_rate": 0.0}, {"steps": 0}, {"clip": -1.0}, {"warm_up": 1.0}])
+@pytest.mark.parametrize("clip", [None, 5.0])
+@pytest.mark.parametrize("clip_value", [None, 4.0])
+def test_optimizer_clips_entries_before_the_norm(clip, clip_value):
+    """One gradient that is clipped, one that is not: their weights in Adam's mean tell how long the first was."""
+    optimizer = make_optimizer(0.1, steps=2, warm_up=0, clip=clip, clip_value=clip_value)
+    params, first, second = np.zeros(2), np.array([3.0, -40.0]), np.array([0.1, 0.2])
+    opt_state = optimizer.init(jnp.asarray(params, jnp.float32))
+    for gradient in (first, second):
+        update, opt_state = optimizer.update(jnp.asarray(gradient, jnp.float32), opt_state, jnp.zeros(2))
+    g = first if clip_value is None else np.clip(first, -clip_value, clip_value)
+    g = g if clip is None else g * min(1, clip / np.linalg.norm(g))
+    m = (0.09 * g + 0.1 * second) / (1 - 0.9**2)
+    v = (0.000999 * g**2 + 0.001 * second**2) / (1 - 0.999**2)
+    np.testing.assert_allclose(np.asarray(update), -0.05 * m / np.sqrt(v), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"learning_rate": 0.0}, {"steps": 0}, {"clip": -1.0}, {"clip_value": 0.0}, {"warm_up": 1.0}, {"steps": None}],
+)
 def test_optimizer_refuses(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         make_optimizer(**({"learning_rate": 0.1, "steps": 10} | wrong))

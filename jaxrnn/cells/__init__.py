@@ -14,6 +14,8 @@ from jaxrnn.cells.conv_lstm import ConvLSTM, ConvLSTMParams, ConvLSTMState
 from jaxrnn.cells.coupled_lstm import CoupledLSTM, CoupledLSTMParams
 from jaxrnn.cells.dropconnect import weight_dropout
 from jaxrnn.cells.elman import Elman, ElmanParams, ElmanState
+from jaxrnn.cells.fast_weights import FastWeights, FastWeightsParams, FastWeightsState
+from jaxrnn.cells.feed_forward import FeedForward, FeedForwardParams
 from jaxrnn.cells.gru import GRU, GRUParams, GRUState
 from jaxrnn.cells.ind_rnn import IndRNN, IndRNNParams
 from jaxrnn.cells.jordan import Jordan, JordanParams, JordanState
@@ -26,12 +28,14 @@ from jaxrnn.cells.lstm import LSTM, LSTMParams, LSTMState
 from jaxrnn.cells.mgu import MGU, MGUParams
 from jaxrnn.cells.min_gru import MinGRU, MinGRUParams
 from jaxrnn.cells.min_lstm import MinLSTM, MinLSTMParams, MinLSTMState
+from jaxrnn.cells.ntm import NTM, NTMParams, NTMState
 from jaxrnn.cells.original_gru import OriginalGRU, OriginalGRUParams
 from jaxrnn.cells.peephole_lstm import PeepholeLSTM, PeepholeLSTMParams
 from jaxrnn.cells.perturbation import Perturbation, Perturbed, PerturbedGated, perturbed
 from jaxrnn.cells.projected_lstm import ProjectedLSTM, ProjectedLSTMParams, ProjectedLSTMState
 from jaxrnn.cells.readout import Readout, ReadoutParams, Supervised, SupervisedState
 from jaxrnn.cells.reservoir import Reservoir, ReservoirParams, ReservoirState, ridge_readout
+from jaxrnn.cells.skip import Skip, SkipParams, SkipState
 from jaxrnn.cells.slstm import SLSTM, SLSTMParams, SLSTMState
 from jaxrnn.cells.stack import Stack
 from jaxrnn.cells.state_noise import StateNoise
@@ -44,6 +48,7 @@ __all__ = [
     "LRU",
     "LSTM",
     "MGU",
+    "NTM",
     "SLSTM",
     "Additive",
     "Cell",
@@ -63,6 +68,11 @@ __all__ = [
     "Elman",
     "ElmanParams",
     "ElmanState",
+    "FastWeights",
+    "FastWeightsParams",
+    "FastWeightsState",
+    "FeedForward",
+    "FeedForwardParams",
     "GRUParams",
     "GRUState",
     "Gated",
@@ -90,6 +100,8 @@ __all__ = [
     "MinLSTM",
     "MinLSTMParams",
     "MinLSTMState",
+    "NTMParams",
+    "NTMState",
     "OriginalGRU",
     "OriginalGRUParams",
     "PeepholeLSTM",
@@ -107,6 +119,9 @@ __all__ = [
     "ReservoirState",
     "SLSTMParams",
     "SLSTMState",
+    "Skip",
+    "SkipParams",
+    "SkipState",
     "Spatial",
     "Stack",
     "StateNoise",
