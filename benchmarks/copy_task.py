@@ -101,9 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--longest", type=int, default=10, help="vectors, at most, in training (default: 10)")
     parser.add_argument("--steps", type=int, help="of training (default: of each model its own)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--memory", default="64,16", help="slots, width (default: 64,16)")
+    parser.add_argument("--memory", default="32,12", help="slots, width (default: 32,12)")
     parser.add_argument("--hidden", type=int, default=64, help="units of a controller (default: 64)")
-    parser.add_argument("--only", nargs="*", help="models, by a part of their name (default: all)")
+    parser.add_argument("--only", nargs="*", help="models, by how their names begin (default: all)")
     chosen = parser.parse_args(arguments)
     slots, width = map(int, chosen.memory.split(","))
     n = chosen.longest
@@ -116,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     heads = ["model", "seed", "parameters", "steps", "seconds", "nats", *(f"{k * n} vectors" for k in (1, 2, 4))]
     print("| " + " | ".join(heads) + " |\n" + "| --- " * len(heads) + "|")
     for name, setting in settings(slots, width, chosen.hidden).items():
-        if chosen.only is None or any(part in name for part in chosen.only):
+        if chosen.only is None or any(name.startswith(part) for part in chosen.only):
             for seed in chosen.seeds:
                 print(row(name, setting, n, chosen.steps or setting.steps, seed), flush=True)
 
