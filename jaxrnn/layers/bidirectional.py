@@ -115,7 +115,7 @@ class Bidirectional(Layer):
         b = backward.run(params[1], state[1], xs, keys[1], over._replace(reverse=not over.reverse))
         infos = f.info, b.info
         return Unfolding(
-            over.masked(self._merged(f.outputs, b.outputs)),
+            over.masked(self.merged(f.outputs, b.outputs)),
             BidirectionalState(f.final, b.final),
             None if infos == (None, None) else BidirectionalInfo(*infos),
         )
@@ -123,7 +123,8 @@ class Bidirectional(Layer):
     def _layers(self) -> tuple[Layer, Layer]:
         return as_layer(self, self.forward), as_layer(self, self.backward)
 
-    def _merged(self, f: Outputs, b: Outputs) -> Outputs:
+    def merged(self, f: Outputs, b: Outputs) -> Outputs:
+        """y(t) of f(t) and b(t)."""
         if callable(self.merge):
             return self.merge(f, b)
         shapes = jax.tree.map(jnp.shape, f), jax.tree.map(jnp.shape, b)

@@ -10,12 +10,11 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxrnn import decoding, losses
-from jaxrnn.cells import Cell, Readout, ReadoutParams, Stack, Supervised, SupervisedState, checks
+from jaxrnn.cells import Cell, Readout, ReadoutParams, Stack, Supervised, SupervisedState, checks, symbols
 from jaxrnn.cells.base import Inputs, Params, State
 from jaxrnn.decoding.generation import checked_prompt
 from jaxrnn.decoding.probability import after_prompt, checked_tokens, following
 from jaxrnn.layers.dropout import dropout
-from jaxrnn.models import symbols
 from jaxrnn.unfold import BPTT, Scan, Unfolding, unfold
 
 

@@ -7,14 +7,21 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+TEXT = "alphabet.encode(text)"
 
-def checked(owner: str, name: str, tokens: Any, vocabulary_size: int, lengths: Any) -> jax.Array:
-    """Tokens as an array, checked; those past the lengths may be anything, and what is traced is not known."""
+
+def checked(
+    owner: str, name: str, tokens: Any, size: int, lengths: Any, limit: str = "vocabulary_size", hint: str = TEXT
+) -> jax.Array:
+    """Tokens as an array, checked; those past the lengths may be anything, and what is traced is not known.
+
+    `size` is how many symbols there are, `limit` the name of that number, `hint` what to pass for other things.
+    """
     if isinstance(tokens, str):
-        raise TypeError(f"{owner}: {name} must be integers, got text: pass alphabet.encode(text)")
+        raise TypeError(f"{owner}: {name} must be integers, got text: pass {hint}")
     given, tokens = tokens, jnp.asarray(tokens)
     if not jnp.issubdtype(tokens.dtype, jnp.integer):
-        raise TypeError(f"{owner}: {name} must be integers, got {tokens.dtype}: pass alphabet.encode(text)")
+        raise TypeError(f"{owner}: {name} must be integers, got {tokens.dtype}: pass {hint}")
     if tokens.ndim < 1:
         raise ValueError(f"{owner}: {name} must be (time, *batch), got one number")
     if any(isinstance(a, Tracer) for a in (given, lengths)):
@@ -23,9 +30,8 @@ def checked(owner: str, name: str, tokens: Any, vocabulary_size: int, lengths: A
     if lengths is not None and np.shape(lengths) == values.shape[1:]:
         time = np.arange(len(values)).reshape(-1, *(1 for _ in values.shape[1:]))
         values = values[time < np.asarray(lengths)]
-    if values.size and (values.min() < 0 or values.max() >= vocabulary_size):
+    if values.size and (values.min() < 0 or values.max() >= size):
         raise ValueError(
-            f"{owner}: {name} must be between 0 and vocabulary_size - 1 = {vocabulary_size - 1}, got "
-            f"{values.min()} to {values.max()}"
+            f"{owner}: {name} must be between 0 and {limit} - 1 = {size - 1}, got {values.min()} to {values.max()}"
         )
     return tokens
