@@ -1,4 +1,4 @@
-"""Checks of the symbols that a model is given, before any arithmetic."""
+"""Checks of the symbols that a model is given, and of the cell that reads them, before any arithmetic."""
 
 from typing import Any
 
@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+
+from jaxrnn.cells.base import Cell
 
 TEXT = "alphabet.encode(text)"
 
@@ -35,3 +37,18 @@ def checked(
             f"{owner}: {name} must be between 0 and {limit} - 1 = {size - 1}, got {values.min()} to {values.max()}"
         )
     return tokens
+
+
+def reads(owner: str, cell: Cell, size: int) -> None:
+    """Raise unless the cell reads embeddings of this size and gives one array."""
+
+    def once() -> Any:
+        params = cell.init(jax.random.key(0))
+        return cell.output(params, cell.step(params, cell.initial_state(params), jnp.zeros(size)))
+
+    try:
+        output = jax.eval_shape(once)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{owner}: cell must read embeddings of embedding_size = {size}: {error}") from error
+    if not isinstance(output, jax.ShapeDtypeStruct) or len(output.shape) != 1:
+        raise ValueError(f"{owner}: the output of cell must be one array (*batch, hidden), got {output}")

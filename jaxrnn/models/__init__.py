@@ -1,7 +1,24 @@
-"""Networks for a purpose: frozen dataclasses with `init`, `apply` and `loss`, one a file."""
+"""Networks for a purpose: frozen dataclasses with `init`, a loss, and what they are for, one a file."""
 
 from jaxrnn.models.classifier import Classifier, ClassifierParams
+from jaxrnn.models.endings import BernoulliStop, Ending, EndSymbol, PredictedLength, PredictedLengthParams
 from jaxrnn.models.language import LanguageModel, LanguageModelParams
+from jaxrnn.models.sequence import SequenceModel, SequenceModelParams, Sequences
 from jaxrnn.models.tagger import Tagger, TaggerParams
 
-__all__ = ["Classifier", "ClassifierParams", "LanguageModel", "LanguageModelParams", "Tagger", "TaggerParams"]
+__all__ = [
+    "BernoulliStop",
+    "Classifier",
+    "ClassifierParams",
+    "EndSymbol",
+    "Ending",
+    "LanguageModel",
+    "LanguageModelParams",
+    "PredictedLength",
+    "PredictedLengthParams",
+    "SequenceModel",
+    "SequenceModelParams",
+    "Sequences",
+    "Tagger",
+    "TaggerParams",
+]

@@ -73,7 +73,7 @@ class LanguageModel:
                 f"LanguageModel: dropout = {self.dropout} stands between layers, and this cell has only one: pass "
                 "dropout=0, or a Stack of several cells"
             )
-        _reads(self.cell, self.embedding_size)
+        symbols.reads("LanguageModel", self.cell, self.embedding_size)
 
     @property
     def network(self) -> Readout:
@@ -365,18 +365,3 @@ class _Reader(Cell):
 def _whole(lower: tuple[State, ...] | None, top: State) -> State:
     """The state of the whole recurrent cell."""
     return top if lower is None else (*lower, top)
-
-
-def _reads(cell: Cell, size: int) -> None:
-    """Raise unless the cell reads embeddings of this size and gives one array."""
-
-    def once() -> Any:
-        params = cell.init(jax.random.key(0))
-        return cell.output(params, cell.step(params, cell.initial_state(params), jnp.zeros(size)))
-
-    try:
-        output = jax.eval_shape(once)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"LanguageModel: cell must read embeddings of embedding_size = {size}: {error}") from error
-    if not isinstance(output, jax.ShapeDtypeStruct) or len(output.shape) != 1:
-        raise ValueError(f"LanguageModel: the output of cell must be one array (*batch, hidden), got {output}")
