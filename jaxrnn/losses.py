@@ -50,6 +50,102 @@ def negative_log_likelihood(o: jax.Array, y: jax.Array) -> jax.Array:
     return optax.softmax_cross_entropy_with_integer_labels(o, y)
 
 
+def ctc(logits: jax.Array, labels: Any, *, lengths: Any = None, label_lengths: Any = None, blank: int = 0) -> jax.Array:
+    """Connectionist temporal classification: -log p of labels, over all ways to lay them out over the frames, in nats.
+
+        L = -log Σ_π Π_t p(π(t)),  p(t) = softmax(o(t)), over the paths π that are the labels once repeats are joined
+        and blanks removed
+
+    It is inf, without a gradient, where there are fewer frames than labels and blanks between equal labels.
+
+    Args:
+        logits: o, `(time, *batch, classes)`, of a floating type; types of less than 32 bits are widened.
+        labels: integers `(n, *batch)`, none of them the blank; n may be 0.
+        lengths: integers `(*batch,)`, the frames of each sequence; None for all.
+        label_lengths: integers `(*batch,)`, the labels of each sequence; None for all.
+        blank: the class that stands for no label.
+
+    Returns:
+        `(*batch,)`.
+
+    Raises:
+        ValueError: labels that are no classes or are the blank (where they are known), a blank that is no class, shapes
+            that do not agree, lengths out of range.
+        TypeError: logits that are not floating-point, labels that are not integers.
+
+    Example:
+        ctc(jnp.zeros((4, 2, 3)), jnp.array([[1, 2], [2, 2]]), lengths=jnp.array([4, 3]))  # (2,)
+
+    Source: Graves et al., *Connectionist temporal classification* (2006); computed by optax.
+    """
+    logits = jnp.asarray(logits)
+    check_frames("ctc", logits, blank)
+    given, labels = labels, jnp.asarray(labels, jnp.int32 if np.size(labels) == 0 else None)
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise TypeError(f"ctc: labels must be integers, got {labels.dtype}: pass the index of each class")
+    batch = logits.shape[1:-1]
+    if labels.ndim < 1 or labels.shape[1:] != batch:
+        raise ValueError(f"ctc: labels must be (n, *batch) with batch axes {batch} of the logits, got {labels.shape}")
+    frames = _counts("lengths", lengths, logits.shape[0], batch)
+    counts = _counts("label_lengths", label_lengths, labels.shape[0], batch)
+    place = jnp.arange(len(labels)).reshape(-1, *(1 for _ in batch))
+    valid = place < counts[None]
+    if not any(isinstance(a, Tracer) for a in (given, counts)):
+        known = np.asarray(labels)[np.asarray(valid)]
+        if ((known < 0) | (known >= logits.shape[-1]) | (known == blank)).any():
+            raise ValueError(
+                f"ctc: labels must be classes from 0 to {logits.shape[-1] - 1} other than the blank, {blank}, got "
+                f"{sorted({int(k) for k in known})}"
+            )
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    labels = jnp.where(valid, labels, 0)
+    repeats = ((labels[1:] == labels[:-1]) & valid[1:]).sum(0)
+    time = jnp.arange(len(logits)).reshape(-1, *(1 for _ in batch))
+    logits = jnp.where((time < frames[None])[..., None], logits, 0)  # whatever the padding holds
+    # One frame and one label of padding, so that there is one of each.
+    ended = jnp.concatenate([time >= frames[None], jnp.ones((1, *batch), bool)])
+    unused = jnp.concatenate([~valid, jnp.ones((1, *batch), bool)])
+
+    def rows(a: jax.Array, *after: int) -> jax.Array:
+        """`(time, *batch, ...)` as `(rows of the batch, time, ...)`."""
+        return jnp.moveaxis(a.reshape(len(a), frames.size, *after), 0, 1)
+
+    L = optax.ctc_loss(
+        rows(jnp.concatenate([logits, jnp.zeros((1, *logits.shape[1:]), logits.dtype)]), logits.shape[-1]),
+        rows(ended).astype(logits.dtype),
+        rows(jnp.concatenate([labels, jnp.zeros((1, *batch), labels.dtype)])),
+        rows(unused).astype(logits.dtype),
+        blank_id=blank,
+    ).reshape(batch)
+    return jnp.where(counts + repeats <= frames, L, jnp.inf)
+
+
+def check_frames(owner: str, logits: jax.Array, blank: Any) -> None:
+    """Raise unless logits are `(time, *batch, classes)` and the blank is a class."""
+    if not jnp.issubdtype(logits.dtype, jnp.floating):
+        raise TypeError(f"{owner}: logits must be of a floating type, got {logits.dtype}")
+    if logits.ndim < 2 or logits.shape[-1] < 1:
+        raise ValueError(f"{owner}: logits must be (time, *batch, classes), got shape {logits.shape}")
+    if isinstance(blank, bool) or not isinstance(blank, int) or not 0 <= blank < logits.shape[-1]:
+        raise ValueError(f"{owner}: blank must be a class from 0 to {logits.shape[-1] - 1}, got {blank!r}")
+
+
+def _counts(name: str, counts: Any, most: int, batch: tuple[int, ...]) -> jax.Array:
+    """How many frames or labels count, `(*batch,)`."""
+    if counts is None:
+        return jnp.full(batch, most)
+    given, counts = counts, jnp.asarray(counts)
+    if not jnp.issubdtype(counts.dtype, jnp.integer):
+        raise TypeError(f"ctc: {name} must be integers, got {counts.dtype}")
+    if counts.shape != batch:
+        raise ValueError(f"ctc: {name} must have the batch axes of the logits, {batch}, got shape {counts.shape}")
+    if not isinstance(given, Tracer) and counts.size:
+        low, high = np.asarray(given).min(), np.asarray(given).max()
+        if low < 0 or high > most:
+            raise ValueError(f"ctc: {name} must be between 0 and {most}, got {low} to {high}")
+    return counts
+
+
 def reduce(L: jax.Array, lengths: Any = None) -> SequenceLoss:
     """The sum of the losses of all steps, `L = Σ_t L(t)`, over the batch too, and its means.
 
