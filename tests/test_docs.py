@@ -33,3 +33,14 @@ def test_the_reference_names_only_what_there_is():
         for module in re.findall(r"^::: (\S+)$", page.read_text(encoding="utf-8"), re.MULTILINE):
             path = root / module.replace(".", "/")
             assert path.with_suffix(".py").exists() or (path / "__init__.py").exists(), module
+
+
+def test_the_chapter_runs_as_it_is_written(capsys):
+    page = (DOCS / "chapter.md").read_text(encoding="utf-8")
+    names = {}
+    for block in re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.M):
+        capsys.readouterr()
+        exec(compile(block, "chapter.md", "exec"), names)
+        shown = re.findall(r"print\(.*\)  # (.*)", block)
+        printed = capsys.readouterr().out.split("\n")[:-1]
+        assert set(printed) == set(shown), block
