@@ -1,5 +1,6 @@
 """The gated recurrent unit with layer normalisation."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from jaxrnn.cells.affine import add_row, product, times_row
 from jaxrnn.cells.base import Gated
 from jaxrnn.cells.gru import GRUState
 from jaxrnn.cells.initializers import uniform_by_hidden
-from jaxrnn.cells.normalise import normalise
+from jaxrnn.cells.normalise import center, scale
 
 
 class LayerNormGRUParams(NamedTuple):
@@ -77,16 +78,16 @@ class LayerNormGRU(Gated):
 
     def drive(self, params: LayerNormGRUParams, x: jax.Array) -> jax.Array:
         checks.features(self, x, self.input_size)
-        return add_row(times_row(self._normalise(product(x, params.U)), params.gain_U), params.b)
+        return add_row(times_row(self._scale(product(x, self._center(params.U))), params.gain_U), params.b)
 
     def recurrent(self, params: LayerNormGRUParams) -> jax.Array:
-        return params.W
+        return self._center(params.W)
 
     def hidden(self, params: LayerNormGRUParams, state: GRUState) -> jax.Array:
         return state.h
 
     def activate(self, params: LayerNormGRUParams, state: GRUState, u: jax.Array, a: jax.Array) -> GRUState:
-        a = times_row(self._normalise(a), params.gain_W)
+        a = times_row(self._scale(a), params.gain_W)
         (u_r, u_z, u_n), (a_r, a_z, a_n) = jnp.split(u, 3, axis=-1), jnp.split(a, 3, axis=-1)
         r, z = jax.nn.sigmoid(u_r + a_r), jax.nn.sigmoid(u_z + a_z)
         n = jnp.tanh(u_n + r * add_row(a_n, params.c))
@@ -95,7 +96,14 @@ class LayerNormGRU(Gated):
     def output(self, params: LayerNormGRUParams, state: GRUState) -> jax.Array:
         return state.h
 
-    def _normalise(self, a: jax.Array) -> jax.Array:
-        """N of the gates together and of the new content alone."""
+    def _center(self, W: jax.Array) -> jax.Array:
+        """A matrix whose products are those with W, less means of the gates together and of the new content."""
+        return self._apart(center, W)
+
+    def _scale(self, a: jax.Array) -> jax.Array:
+        """N of products less their means."""
+        return self._apart(lambda part: scale(part, self.epsilon), a)
+
+    def _apart(self, function: Callable[[jax.Array], jax.Array], a: jax.Array) -> jax.Array:
         gates, new = jnp.split(a, [2 * self.hidden_size], axis=-1)
-        return jnp.concatenate([normalise(gates, self.epsilon), normalise(new, self.epsilon)], axis=-1)
+        return jnp.concatenate([function(gates), function(new)], axis=-1)

@@ -12,7 +12,7 @@ from jaxrnn.cells.affine import add_row, product, times_row
 from jaxrnn.cells.base import Gated
 from jaxrnn.cells.initializers import uniform_by_hidden
 from jaxrnn.cells.lstm import LSTMState
-from jaxrnn.cells.normalise import normalise
+from jaxrnn.cells.normalise import center, normalise, scale
 
 
 class LayerNormLSTMParams(NamedTuple):
@@ -80,16 +80,16 @@ class LayerNormLSTM(Gated):
 
     def drive(self, params: LayerNormLSTMParams, x: jax.Array) -> jax.Array:
         checks.features(self, x, self.input_size)
-        return add_row(times_row(normalise(product(x, params.U), self.epsilon), params.gain_U), params.b)
+        return add_row(times_row(scale(product(x, center(params.U)), self.epsilon), params.gain_U), params.b)
 
     def recurrent(self, params: LayerNormLSTMParams) -> jax.Array:
-        return params.W
+        return center(params.W)
 
     def hidden(self, params: LayerNormLSTMParams, state: LSTMState) -> jax.Array:
         return state.h
 
     def activate(self, params: LayerNormLSTMParams, state: LSTMState, u: jax.Array, a: jax.Array) -> LSTMState:
-        z = u + times_row(normalise(a, self.epsilon), params.gain_W)
+        z = u + times_row(scale(a, self.epsilon), params.gain_W)
         i, f, g, o = jnp.split(z, 4, axis=-1)
         c = jax.nn.sigmoid(f) * state.c + jax.nn.sigmoid(i) * jnp.tanh(g)
         read = add_row(times_row(normalise(c, self.epsilon), params.gain_c), params.bias_c)
