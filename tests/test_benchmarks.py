@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from benchmarks import (
     report,
     rivals,
     turns,
+    words,
 )
 from benchmarks.task import GATES, Shape, Task, draw
 from tests import grid
@@ -283,3 +285,11 @@ def test_depth_is_counted():
         | {"results": [{"steps": 64, "methods": found}]}
     )
     assert "| 64 | 64 |" in table
+
+
+def test_words_are_learned_and_made_up(capsys: pytest.CaptureFixture[str]) -> None:
+    words.main(["--steps", "3", "--words", "200", "--endings", "EndSymbol"])
+    printed = capsys.readouterr().out
+    assert "200 different words" in printed
+    assert re.search(r"`EndSymbol\(\)` \| yes \| \d+\.\d\d \|", printed)
+    assert re.search(r"- `EndSymbol\(\)`, capital: [a-z, ]+$", printed, re.MULTILINE)
