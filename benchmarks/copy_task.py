@@ -36,9 +36,9 @@ def settings(slots: int, width: int, hidden: int) -> dict[str, Setting]:
     """What is compared. What learns more slowly takes more steps, and the LSTM alone has more units, too."""
     controlled = BITS + 1 + width
     return {
-        "NTM, LSTM controller": Setting(NTM(LSTM(controlled, hidden), slots, width), 5e-3, 10.0, 5000),
-        "NTM, feed-forward controller": Setting(NTM(FeedForward(controlled, hidden), slots, width), 5e-3, 10.0, 5000),
-        "FastWeights, LSTM controller": Setting(FastWeights(LSTM(controlled, hidden), 64, width), 5e-3, 10.0, 10000),
+        "NTM, LSTM controller": Setting(NTM(LSTM(controlled, hidden), slots, width), 5e-3, 1.0, 4000),
+        "NTM, feed-forward controller": Setting(NTM(FeedForward(controlled, hidden), slots, width), 5e-3, 1.0, 4000),
+        "FastWeights, LSTM controller": Setting(FastWeights(LSTM(controlled, hidden), 64, width), 5e-3, 1.0, 10000),
         "LSTM": Setting(LSTM(BITS + 1, 256), 3e-3, 1.0, 10000),
     }
 
