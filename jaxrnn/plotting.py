@@ -55,6 +55,33 @@ def sensitivity(norms: Any) -> Figure:
     return figure
 
 
+def attention(weights: Any, written: Sequence[str], read: Sequence[str]) -> Figure:
+    """What a decoder looked at as it wrote: a row for each symbol written, a column for each one read, dark for much.
+
+    Args:
+        weights: `(written, read)`, α of each item at each step, from 0 to 1.
+        written: the names of the symbols written, in order.
+        read: the names of the items, in order.
+
+    Example:
+        attention(model.attention(params, pairs)[:, 0], ["K", "AE", "T", "end"], "cat").savefig("attention.png")
+    """
+    weights = np.asarray(weights, np.float64)
+    if weights.shape != (len(written), len(read)):
+        raise ValueError(
+            f"attention: weights must be (written, read) = ({len(written)}, {len(read)}), of one sequence, got shape "
+            f"{weights.shape}"
+        )
+    figure = Figure(figsize=(1 + 0.35 * len(read), 1 + 0.35 * len(written)), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(weights, cmap="Greys", vmin=0, vmax=1)
+    axes.set_xticks(range(len(read)), labels=list(read))
+    axes.set_yticks(range(len(written)), labels=list(written))
+    axes.set_xlabel("read")
+    axes.set_ylabel("written")
+    return figure
+
+
 def over_time(norms: Mapping[str, Any], label: str) -> Figure:
     """Norms against time, on a logarithmic axis: a line for each name.
 

@@ -19,6 +19,9 @@ from jaxrnn import (
     NTM,
     RTRL,
     SLSTM,
+    AdditiveAttention,
+    AttendAfter,
+    AttendBefore,
     Autodiff,
     Cell,
     Conditioned,
@@ -39,8 +42,10 @@ from jaxrnn import (
     LearnedInitialState,
     Linear,
     LSTMState,
+    Memory,
     MinGRU,
     MinLSTM,
+    MultiplicativeAttention,
     Newton,
     OriginalGRU,
     PeepholeLSTM,
@@ -62,7 +67,7 @@ from jaxrnn import (
     perturbed,
     transition,
 )
-from tests import oracles, oracles_around, oracles_cells, oracles_memory
+from tests import oracles, oracles_around, oracles_attention, oracles_cells, oracles_memory
 
 T = 7  # steps: blocks of 3 and of 4 do not divide them
 D = 2  # entries of x(t)
@@ -310,6 +315,12 @@ CONDITIONED_LEAKY = oracles_around.conditioned(LEAKY)
 CONDITIONED_STACK = oracles_around.conditioned(oracles.stack([oracles.ELMAN, oracles.GRU]))
 
 
+def _memory(attention: Any, params: Any) -> Memory:
+    """Three items, of which two are there, for all sequences."""
+    items = jnp.asarray([[0.3, -1.2], [0.8, 0.5], [2.0, 1.0]], params.V.dtype)
+    return attention.memory(params.attention, items, jnp.array(2))
+
+
 class Entry(NamedTuple):
     """One cell of the grid."""
 
@@ -420,6 +431,18 @@ CELLS = (
         "ntm", NTM(Elman(D + 2, 3), 3, 2), oracles_memory.ntm(oracles.ELMAN, 1), start=oracles_memory.heads_somewhere
     ),
     Entry("fast_weights", FastWeights(Elman(D + 2, 3), 3, 2), oracles_memory.fast_weights(oracles.ELMAN)),
+    Entry(
+        "attend_after",
+        AttendAfter(GRU(D, 3), MultiplicativeAttention(3, 2)),
+        oracles_attention.after(oracles.GRU, oracles_attention.MULTIPLICATIVE),
+        prepare=lambda params: params._replace(memory=_memory(MultiplicativeAttention(3, 2), params)),
+    ),
+    Entry(
+        "attend_before",
+        AttendBefore(Elman(D + 2, 3), AdditiveAttention(3, 2, 4)),
+        oracles_attention.before(oracles.ELMAN, oracles_attention.ADDITIVE),
+        prepare=lambda params: params._replace(memory=_memory(AdditiveAttention(3, 2, 4), params)),
+    ),
     Entry("learned_initial_state", LearnedInitialState(GRU(D, 3)), oracles_around.learned_initial_state(oracles.GRU)),
 )
 NAMES = [entry.name for entry in CELLS]

@@ -1,5 +1,14 @@
 """Transition functions: one family a file."""
 
+from jaxrnn.cells.attending import AttendAfter, AttendBefore, AttendBeforeState, AttendParams, attend_to
+from jaxrnn.cells.attention import (
+    AdditiveAttention,
+    AdditiveAttentionParams,
+    Attention,
+    Memory,
+    MultiplicativeAttention,
+    MultiplicativeAttentionParams,
+)
 from jaxrnn.cells.base import Additive, Cell, Driven, Gated, Linear, Spatial, Transition, Weights, Wrapped, transition
 from jaxrnn.cells.conditioned import (
     Conditioned,
@@ -51,6 +60,13 @@ __all__ = [
     "NTM",
     "SLSTM",
     "Additive",
+    "AdditiveAttention",
+    "AdditiveAttentionParams",
+    "AttendAfter",
+    "AttendBefore",
+    "AttendBeforeState",
+    "AttendParams",
+    "Attention",
     "Cell",
     "Conditioned",
     "ConditionedDriven",
@@ -95,11 +111,14 @@ __all__ = [
     "LearnedInitialStateParams",
     "Linear",
     "MGUParams",
+    "Memory",
     "MinGRU",
     "MinGRUParams",
     "MinLSTM",
     "MinLSTMParams",
     "MinLSTMState",
+    "MultiplicativeAttention",
+    "MultiplicativeAttentionParams",
     "NTMParams",
     "NTMState",
     "OriginalGRU",
@@ -135,6 +154,7 @@ __all__ = [
     "Weights",
     "Wrapped",
     "Zoneout",
+    "attend_to",
     "conditioned",
     "given",
     "perturbed",

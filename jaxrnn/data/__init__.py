@@ -3,23 +3,44 @@
 from jaxrnn.data.buckets import Bucket, buckets, pad
 from jaxrnn.data.copying import CopyTask, copy_task
 from jaxrnn.data.japanese_vowels import Recordings, japanese_vowels
+from jaxrnn.data.pair_buckets import PairBucket, pair_buckets
+from jaxrnn.data.pronunciations import (
+    LETTERS,
+    PHONEMES,
+    WordSplit,
+    cmudict,
+    decode_phonemes,
+    encode_phonemes,
+    encode_spelling,
+    split_words,
+)
 from jaxrnn.data.shakespeare import shakespeare
 from jaxrnn.data.text import Alphabet, Chunks, PaddedChunks, chunks, padded_chunks, read_text, split
 
 __all__ = [
+    "LETTERS",
+    "PHONEMES",
     "Alphabet",
     "Bucket",
     "Chunks",
     "CopyTask",
     "PaddedChunks",
+    "PairBucket",
     "Recordings",
+    "WordSplit",
     "buckets",
     "chunks",
+    "cmudict",
     "copy_task",
+    "decode_phonemes",
+    "encode_phonemes",
+    "encode_spelling",
     "japanese_vowels",
     "pad",
     "padded_chunks",
+    "pair_buckets",
     "read_text",
     "shakespeare",
     "split",
+    "split_words",
 ]

@@ -1,8 +1,10 @@
 """Networks for a purpose: frozen dataclasses with `init`, a loss, and what they are for, one a file."""
 
 from jaxrnn.models.classifier import Classifier, ClassifierParams
+from jaxrnn.models.encoder_decoder import DecoderParams, Encoded, EncoderDecoder, EncoderDecoderParams, Pairs
 from jaxrnn.models.endings import BernoulliStop, Ending, EndSymbol, PredictedLength, PredictedLengthParams
 from jaxrnn.models.language import LanguageModel, LanguageModelParams
+from jaxrnn.models.reader import TokenReader
 from jaxrnn.models.sequence import SequenceModel, SequenceModelParams, Sequences
 from jaxrnn.models.tagger import Tagger, TaggerParams
 
@@ -10,10 +12,15 @@ __all__ = [
     "BernoulliStop",
     "Classifier",
     "ClassifierParams",
+    "DecoderParams",
+    "Encoded",
+    "EncoderDecoder",
+    "EncoderDecoderParams",
     "EndSymbol",
     "Ending",
     "LanguageModel",
     "LanguageModelParams",
+    "Pairs",
     "PredictedLength",
     "PredictedLengthParams",
     "SequenceModel",
@@ -21,4 +28,5 @@ __all__ = [
     "Sequences",
     "Tagger",
     "TaggerParams",
+    "TokenReader",
 ]

@@ -11,10 +11,11 @@ from jax.typing import DTypeLike
 
 from jaxrnn import decoding, losses
 from jaxrnn.cells import Cell, Readout, ReadoutParams, Stack, Supervised, SupervisedState, checks, symbols
-from jaxrnn.cells.base import Inputs, Params, State
+from jaxrnn.cells.base import State
 from jaxrnn.decoding.generation import checked_prompt
 from jaxrnn.decoding.probability import after_prompt, checked_tokens, following
 from jaxrnn.layers.dropout import dropout
+from jaxrnn.models.reader import TokenReader
 from jaxrnn.unfold import BPTT, Scan, Unfolding, unfold
 
 
@@ -240,7 +241,7 @@ class LanguageModel:
         """
         prompt = symbols.checked("LanguageModel", "prompt", prompt, self.vocabulary_size, None)
         choices = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
-        return decoding.generate(_Reader(self.network), params, key, prompt=prompt, steps=steps, **choices)
+        return decoding.generate(TokenReader(self.network), params, key, prompt=prompt, steps=steps, **choices)
 
     def log_prob(
         self,
@@ -315,7 +316,7 @@ class LanguageModel:
         """
         prompt = symbols.checked("LanguageModel", "prompt", prompt, self.vocabulary_size, None)
         choices = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
-        return decoding.stream(_Reader(self.network), params, key, prompt=prompt, steps=steps, **choices)
+        return decoding.stream(TokenReader(self.network), params, key, prompt=prompt, steps=steps, **choices)
 
     def _below(
         self, params: LanguageModelParams, state: State, xs: jax.Array, key: jax.Array | None, common: dict[str, Any]
@@ -341,25 +342,6 @@ class LanguageModel:
             xs = dropout(layer_key, run.outputs, self.dropout)
             finals.append(run.final)
         return tuple(finals), top[0], params.readout._replace(cell=top[1]), top[2], xs
-
-
-@dataclass(frozen=True)
-class _Reader(Cell):
-    """A network that reads tokens, one step at a time."""
-
-    network: Readout
-
-    def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> Params:
-        raise NotImplementedError("LanguageModel.init makes the parameters")
-
-    def initial_state(self, params: LanguageModelParams, batch_shape: tuple[int, ...] = ()) -> State:
-        return self.network.initial_state(params.readout, batch_shape)
-
-    def step(self, params: LanguageModelParams, state: State, x: Inputs) -> State:
-        return self.network.step(params.readout, state, params.embedding[x])
-
-    def output(self, params: LanguageModelParams, state: State) -> jax.Array:
-        return self.network.output(params.readout, state)
 
 
 def _whole(lower: tuple[State, ...] | None, top: State) -> State:

@@ -1,5 +1,6 @@
 """Training: the step, the loop around it, and what it leaves on disk."""
 
+from jaxrnn.training.batches import FitBatches, fit_batches
 from jaxrnn.training.checkpoints import create_run, load_configuration, load_parameters, save_parameters
 from jaxrnn.training.devices import use_all_cores
 from jaxrnn.training.evaluation import compile_evaluation
@@ -9,10 +10,12 @@ from jaxrnn.training.state import TrainState, init_train_state, make_train_step
 
 __all__ = [
     "Fit",
+    "FitBatches",
     "TrainState",
     "compile_evaluation",
     "create_run",
     "fit",
+    "fit_batches",
     "init_train_state",
     "load_configuration",
     "load_parameters",

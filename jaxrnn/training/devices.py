@@ -26,7 +26,7 @@ Device = Any  # jax.Device, which is no type to a type checker
 AXIS = "batch"
 EVERYWHERE = PartitionSpec()
 BY_ROW = PartitionSpec(AXIS)  # states and what each device reports
-BY_COLUMN = PartitionSpec(None, AXIS)  # batches (time, batch)
+BY_COLUMN = PartitionSpec(None, AXIS)  # batches (time, batch, ...)
 TRAIN_STATE: Any = TrainState(*cast(Any, (EVERYWHERE, EVERYWHERE, BY_ROW, EVERYWHERE, EVERYWHERE)))
 
 COLLECTIVE = re.compile(r"\b(?:all-reduce|all-gather|all-to-all|reduce-scatter|collective-\w+)\b")
@@ -71,6 +71,16 @@ def place(mesh: Mesh, tree: Any, spec: PartitionSpec) -> Any:
         return jax.device_put(np.array(a), NamedSharding(mesh, spec))
 
     return jax.tree.map(put, tree)
+
+
+def of_batch(batch: Batch) -> Any:
+    """How arrays of a batch are divided: `(time, batch, ...)` by columns, and `(batch,)`, such as lengths, by rows."""
+    return jax.tree.map(lambda a: BY_ROW if np.ndim(a) == 1 else BY_COLUMN, batch)
+
+
+def place_batch(mesh: Mesh, batch: Batch) -> Batch:
+    """A batch on the devices."""
+    return jax.tree.map(lambda a, spec: place(mesh, a, spec), batch, of_batch(batch))
 
 
 def on_first(tree: Any) -> Any:
@@ -126,7 +136,7 @@ def _averaged_inside(
             grads = jax.lax.pmean(grads, AXIS)
         return update(optimizer, train_state, grads), metrics
 
-    step = on_each(step, mesh, (TRAIN_STATE, BY_COLUMN), (TRAIN_STATE, BY_ROW))
+    step = on_each(step, mesh, (TRAIN_STATE, of_batch(batch)), (TRAIN_STATE, BY_ROW))
     return jax.jit(step, donate_argnums=0).lower(train_state, batch).compile()
 
 
@@ -144,7 +154,7 @@ def _averaged_outside(
     def move(train_state: TrainState, mean: jax.Array) -> TrainState:
         return update(optimizer, train_state, unravel(mean))
 
-    own = jax.jit(on_each(own, mesh, (TRAIN_STATE, BY_COLUMN), (BY_ROW, BY_ROW, EVERYWHERE, BY_ROW)))
+    own = jax.jit(on_each(own, mesh, (TRAIN_STATE, of_batch(batch)), (BY_ROW, BY_ROW, EVERYWHERE, BY_ROW)))
     own = without_collectives(own.lower(train_state, batch).compile())
     move = jax.jit(on_each(move, mesh, (TRAIN_STATE, EVERYWHERE), TRAIN_STATE), donate_argnums=0)
     mean = jax.ShapeDtypeStruct(flat.shape, flat.dtype, sharding=everywhere)
