@@ -272,6 +272,15 @@ def test_of_a_system_without_inputs_and_of_no_steps() -> None:
     assert gradient_norms(cell, params, jnp.ones((0, 2)), lambda run: run.outputs.sum()).shape == (0,)
 
 
+def test_of_few_bits_and_of_no_sequences() -> None:
+    cell = Elman(2, 3)
+    params, xs = cell.init(jax.random.key(0), jnp.bfloat16), jnp.ones((4, 2), jnp.bfloat16)
+    assert singular_values(cell, params, xs).dtype == jnp.float32
+    assert information_flow(cell, params, xs, lambda run: run.outputs.astype(jnp.float32).sum()) > 0
+    none = jnp.ones((4, 0, 2), jnp.bfloat16)
+    assert information_flow(cell, params, none, lambda run: run.outputs.astype(jnp.float32).sum()) == 0
+
+
 def test_pictures() -> None:
     norms = np.array([[1.0, 0.1, 0.0], [0.0, 1.0, 0.1], [0.0, 0.0, 1.0]])
     (image,) = plotting.sensitivity(norms).axes[0].images

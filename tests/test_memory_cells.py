@@ -124,6 +124,13 @@ def test_inputs_that_the_controller_does_not_read(cell: Any) -> None:
         unfold(cell, params, jnp.ones((3, 7), int))
 
 
+@pytest.mark.parametrize("cell", [NTM(LSTM(5, 4), 4, 2), FastWeights(LSTM(5, 4), 4, 2)], ids=["ntm", "fast_weights"])
+def test_a_batch_of_no_sequences_and_no_steps(cell: Any) -> None:
+    params = cell.init(jax.random.key(0))
+    assert unfold(cell, params, jnp.ones((3, 0, 3))).outputs.shape == (3, 0, 6)
+    assert unfold(cell, params, jnp.ones((0, 2, 3))).outputs.shape == (0, 2, 6)
+
+
 def test_controllers_may_be_stacks() -> None:
     cell = NTM(Stack([LSTM(3 + 2, 4), GRU(4, 5)]), 4, 2)
     run = unfold(cell, cell.init(jax.random.key(0)), jnp.ones((3, 2, 3)))

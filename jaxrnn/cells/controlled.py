@@ -23,7 +23,7 @@ def output_size(owner: Any, params: Params) -> int:
 def control(owner: Any, params: Params, state: State, x: jax.Array, r: jax.Array) -> tuple[State, jax.Array]:
     """The controller's new state and its output h(t), from x(t) and r(t-1) `(*batch, reads, width)` side by side."""
     cell: Cell = owner.controller
-    read = r.reshape(*r.shape[:-2], -1)
+    read = r.reshape(*r.shape[:-2], r.shape[-2] * r.shape[-1])
     size = getattr(cell, "input_size", None)
     given = jnp.shape(x)[-1:]
     if size is not None and given != (size - read.shape[-1],):

@@ -121,7 +121,7 @@ class NTM(Cell):
 
     def output(self, params: NTMParams, state: NTMState) -> jax.Array:
         h = self.controller.output(params.controller, state.controller)
-        return jnp.concatenate([h, state.r.reshape(*h.shape[:-1], -1)], axis=-1)
+        return jnp.concatenate([h, state.r.reshape(*h.shape[:-1], self.reads * self.width)], axis=-1)
 
     @property
     def _heads(self) -> int:

@@ -1,5 +1,6 @@
 """A regulariser that keeps the gradient from vanishing on its way back through time."""
 
+import math
 from typing import Any
 
 import jax
@@ -76,4 +77,5 @@ def information_flow(
     square, returned_square = (lam**2).sum(-1), (mu**2).sum(-1)
     some, more = square > 0, returned_square > 0
     ratio = jnp.sqrt(jnp.where(more, returned_square, 1) / jnp.where(some, square, 1))  # √0 has no derivative
-    return (jnp.where(some, jnp.where(more, ratio, 0) - 1, 0) ** 2).sum(0).mean()
+    terms = jnp.where(some, jnp.where(more, ratio, 0) - 1, 0) ** 2
+    return terms.sum() / max(1, math.prod(terms.shape[1:]))

@@ -33,7 +33,7 @@ def singular_values(
         state: s(0); default: the cell's.
 
     Returns:
-        `(time, *batch, k)`, for k real numbers that count.
+        `(time, *batch, k)`, for k real numbers that count; of at least 32 bits.
 
     Raises:
         ValueError: a source out of range; a part that is not of the state's arrays; what `unfold` refuses.
@@ -45,7 +45,7 @@ def singular_values(
     Source: Goodfellow, Bengio, Courville, *Deep Learning* (2016), Sec. 10.7.
     """
     P = products(jacobians(cell, params, xs, steps=steps, state=state), source)
-    return jnp.linalg.svd(_between(cell, params, xs, steps, state, part, P), compute_uv=False)
+    return _svd(_between(cell, params, xs, steps, state, part, P))
 
 
 def sensitivity(
@@ -86,7 +86,7 @@ def sensitivity(
 
     def row(source: jax.Array) -> jax.Array:
         P = _between(cell, params, xs, steps, state, part, products(J, source))
-        norms = jnp.linalg.svd(P, compute_uv=False)[..., 0]
+        norms = _svd(P)[..., 0]
         return jnp.where((time >= source).reshape(-1, *[1] * (norms.ndim - 1)), norms, 0)
 
     return jax.lax.map(row, time)
@@ -112,6 +112,11 @@ def spectral_radius(W: jax.Array) -> jax.Array:
     check_square("spectral_radius: W", W, 2)
     wide = jnp.asarray(W, jnp.promote_types(W.dtype, jnp.float32))  # eigenvalues are not found in less
     return jnp.abs(jnp.linalg.eigvals(wide)).max(-1)
+
+
+def _svd(P: jax.Array) -> jax.Array:
+    """Singular values, of at least 32 bits: they are not found in less."""
+    return jnp.linalg.svd(P.astype(jnp.promote_types(P.dtype, jnp.float32)), compute_uv=False)
 
 
 def _between(
