@@ -95,6 +95,24 @@ def _jordan(p: Any, s: Any, x: np.ndarray) -> Any:
     return s._replace(o=p.c + p.V.T @ h)
 
 
+def _deep_transition(p: Any, s: Any, x: np.ndarray) -> Any:
+    # Pascanu et al. (2014), Eq. 13 to 17: f_i below, f_h within with the shortcut of DT(S)-RNN
+    for layer in p.below:
+        x = np.tanh(layer.W.T @ x + layer.b)
+    z = np.tanh(p.U.T @ x + p.W.T @ s.h + p.b)
+    for k, layer in enumerate(p.within, start=1):
+        around = p.S.T @ s.h if p.S is not None and k == len(p.within) else 0
+        z = np.tanh(layer.W.T @ z + layer.b + around)
+    return s._replace(h=z)
+
+
+def _deep_output(p: Any, s: Any) -> np.ndarray:
+    y = s.h
+    for layer in p.above:
+        y = np.tanh(layer.W.T @ y + layer.b)
+    return y
+
+
 def _ind_rnn(p: Any, s: Any, x: np.ndarray) -> Any:
     # Li et al. (2018), Eq. 2: h = σ(W x + u ⊙ h + b), σ a rectifier
     return s._replace(h=np.maximum(p.U.T @ x + p.w * s.h + p.b, 0))
@@ -117,5 +135,6 @@ MIN_GRU = Oracle(_min_gru, lambda p, s: s.h)
 MIN_LSTM = Oracle(_min_lstm, lambda p, s: s.h)
 LEAKY_ELMAN = Oracle(_leaky_elman, lambda p, s: s.h)
 JORDAN = Oracle(_jordan, lambda p, s: s.o)
+DEEP_TRANSITION = Oracle(_deep_transition, _deep_output)
 IND_RNN = Oracle(_ind_rnn, lambda p, s: s.h)
 LRU = Oracle(_lru, lambda p, s: ((p.C_re + 1j * p.C_im).T @ s.h).real + p.D * s.x)

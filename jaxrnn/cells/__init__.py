@@ -21,6 +21,7 @@ from jaxrnn.cells.conditioned import (
 from jaxrnn.cells.conditioned_start import ConditionedInitialState, ConditionedInitialStateParams, given
 from jaxrnn.cells.conv_lstm import ConvLSTM, ConvLSTMParams, ConvLSTMState
 from jaxrnn.cells.coupled_lstm import CoupledLSTM, CoupledLSTMParams
+from jaxrnn.cells.deep_transition import DeepTransition, DeepTransitionParams
 from jaxrnn.cells.dropconnect import weight_dropout
 from jaxrnn.cells.elman import Elman, ElmanParams, ElmanState
 from jaxrnn.cells.fast_weights import FastWeights, FastWeightsParams, FastWeightsState
@@ -80,6 +81,8 @@ __all__ = [
     "ConvLSTMState",
     "CoupledLSTM",
     "CoupledLSTMParams",
+    "DeepTransition",
+    "DeepTransitionParams",
     "Driven",
     "Elman",
     "ElmanParams",

@@ -4,6 +4,7 @@ from jaxrnn.models.classifier import Classifier, ClassifierParams
 from jaxrnn.models.encoder_decoder import DecoderParams, Encoded, EncoderDecoder, EncoderDecoderParams, Pairs
 from jaxrnn.models.endings import BernoulliStop, Ending, EndSymbol, PredictedLength, PredictedLengthParams
 from jaxrnn.models.language import LanguageModel, LanguageModelParams
+from jaxrnn.models.output_recurrent import OutputRecurrent
 from jaxrnn.models.reader import TokenReader
 from jaxrnn.models.sequence import SequenceModel, SequenceModelParams, Sequences
 from jaxrnn.models.tagger import Tagger, TaggerParams
@@ -20,6 +21,7 @@ __all__ = [
     "Ending",
     "LanguageModel",
     "LanguageModelParams",
+    "OutputRecurrent",
     "Pairs",
     "PredictedLength",
     "PredictedLengthParams",

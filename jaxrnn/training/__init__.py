@@ -6,11 +6,15 @@ from jaxrnn.training.devices import use_all_cores
 from jaxrnn.training.evaluation import compile_evaluation
 from jaxrnn.training.fit import Fit, fit
 from jaxrnn.training.optimizer import make_optimizer
+from jaxrnn.training.schedules import ExponentialDecay, InverseSigmoidDecay, LinearDecay
 from jaxrnn.training.state import TrainState, init_train_state, make_train_step
 
 __all__ = [
+    "ExponentialDecay",
     "Fit",
     "FitBatches",
+    "InverseSigmoidDecay",
+    "LinearDecay",
     "TrainState",
     "compile_evaluation",
     "create_run",
