@@ -27,10 +27,16 @@ lint: .venv/test.installed
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
+RESULT := benchmarks/results/latest
+
 bench: .venv/bench.installed
-	$(BIN)/python -m benchmarks.against_rivals --out benchmarks/results/latest.json $(ARGS)
-	$(BIN)/python -m benchmarks.memory --out benchmarks/results/latest-memory.json
-	$(BIN)/python -m benchmarks.report benchmarks/results/latest.json
+	rm -f $(RESULT).json
+	$(BIN)/python -m benchmarks.against_rivals --out $(RESULT).json $(ARGS)
+	$(BIN)/python -m benchmarks.generation --out $(RESULT)-generation.json
+	$(BIN)/python -m benchmarks.scaling --out $(RESULT)-scaling.json
+	$(BIN)/python -m benchmarks.peak --out $(RESULT)-peak.json
+	$(BIN)/python -m benchmarks.compile_times --out $(RESULT)-compile.json
+	$(BIN)/python -m benchmarks.memory --out $(RESULT)-memory.json
 
 notebooks: .venv/notebooks.installed .venv/weights.installed
 	$(BIN)/python .ci/notebooks.py $(ARGS)

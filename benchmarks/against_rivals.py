@@ -1,6 +1,8 @@
 """Speed and accuracy of `jaxrnn.unfold` beside its rivals: one process, in turns.
 
-python -m benchmarks.against_rivals --out benchmarks/results/NAME.json
+    python -m benchmarks.against_rivals --out benchmarks/results/NAME.json
+
+What the file holds of other cells, shapes and passes stays in it, so a result can be measured piece by piece.
 """
 
 import argparse
@@ -15,19 +17,23 @@ from tqdm import tqdm
 
 from benchmarks import machine, reference, report, rivals, turns
 from benchmarks.task import GATES, SHAPES, Shape, Task, draw, operations
+from jaxrnn import training
 
-PASSES = ("forward", "gradient")
+PASSES = ("forward", "gradient", "training")
 OWN = "jaxrnn"
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.against_rivals", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.against_rivals", description="Speed and accuracy of jaxrnn beside its rivals."
+    )
     parser.add_argument("--cells", nargs="+", choices=list(GATES), default=list(GATES))
-    parser.add_argument("--shapes", nargs="+", type=_shape, default=list(SHAPES), metavar="T,B,D,H")
+    parser.add_argument("--shapes", nargs="+", type=shape_of, default=list(SHAPES), metavar="T,B,D,H")
     parser.add_argument("--rivals", nargs="+", choices=list(rivals.RIVALS), default=list(rivals.RIVALS))
+    parser.add_argument("--passes", nargs="+", choices=PASSES, default=list(PASSES))
     parser.add_argument("--rounds", type=int, help="rounds for each cell and shape; default: what --seconds allows")
-    parser.add_argument("--seconds", type=float, default=400, help="time for all rounds together (at least 5 are made)")
+    parser.add_argument("--seconds", type=float, default=400, help="time for all rounds together (at least 3 are made)")
     parser.add_argument("--device", choices=["cpu", "gpu"], help="default: what JAX finds")
     parser.add_argument(
         "--clock",
@@ -36,11 +42,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="cpu: seconds of work of all threads, to compare on a machine that others use too",
     )
     parser.add_argument("--seed", type=int, default=0, help="of weights, inputs and orders")
-    parser.add_argument("--out", type=Path, help="write the result here, as JSON, after each cell and shape")
+    parser.add_argument("--out", type=Path, help="put what is measured into this file, after each cell and shape")
     return parser.parse_args(arguments)
 
 
-def _shape(text: str) -> Shape:
+def shape_of(text: str) -> Shape:
+    """T,B,D,H as the command line has it."""
     sizes = text.split(",")
     if len(sizes) != 4 or not all(size.isdigit() and int(size) > 0 for size in sizes):
         raise argparse.ArgumentTypeError(f"{text!r}: pass four positive whole numbers T,B,D,H, such as 128,32,64,128")
@@ -63,6 +70,7 @@ def measure(
     modules: dict[str, Any],
     device: str,
     *,
+    passes: Sequence[str] = PASSES,
     seconds: float,
     rounds: int | None = None,
     seed: int = 0,
@@ -76,7 +84,7 @@ def measure(
     for name, module in modules.items():
         tell(f"compiles {name}")
         try:
-            entrants[name], started = _start(task, module, device, answers)
+            entrants[name], started = _start(task, module, device, passes, answers)
         except Exception as error:  # a rival that fails is named in the result, the others go on
             if name == OWN:
                 raise
@@ -92,6 +100,7 @@ def measure(
         runs,
         seconds=seconds,
         rounds=rounds,
+        fewest=3,
         seed=seed,
         clock=turns.CLOCKS[clock],
         progress=lambda done, of: tell(f"round {done}/{of}"),
@@ -105,12 +114,12 @@ def measure(
         amount = operations(task.cell, task.shape) * (1 if which == "forward" else 3)
         entry = entrants[name][which]
         entry |= {f"{part}_s": value for part, value in turns.spread(times)._asdict().items()}
+        entry["rounds"] = len(times)
         entry["ratio"] = turns.ratio(times, times_of_own)
         entry["of_peak"] = amount / entry["median_s"] / (peak * 1e9)
     return {
         "cell": task.cell,
         "shape": list(task.shape),
-        "rounds": len(measured[OWN, "forward"]),
         "seconds": time.perf_counter() - began,
         "matrix_product_GFLOPs": rates,
         "entrants": entrants,
@@ -118,7 +127,7 @@ def measure(
 
 
 def _start(
-    task: Task, module: Any, device: str, answers: dict[Any, reference.Answer]
+    task: Task, module: Any, device: str, passes: Sequence[str], answers: dict[Any, reference.Answer]
 ) -> tuple[dict[str, Any], dict[str, Callable[[], Any]]]:
     """First calls of a rival, with what compilation takes and how exact the result is."""
     entrant = module.build(task, device)
@@ -127,7 +136,7 @@ def _start(
     expected = answers[entrant.reference]
     found: dict[str, Any] = {"note": entrant.note, "computes": entrant.reference.__name__}
     runs = {}
-    for which in PASSES:
+    for which in passes:
         function = getattr(entrant, which)
 
         def run(function: Callable[..., Any] = function) -> Any:
@@ -136,19 +145,33 @@ def _start(
         begin = time.perf_counter()
         result = run()
         first = time.perf_counter() - begin
-        error = (
-            reference.error(entrant.outputs(result), expected[0])
-            if which == "forward"
-            else reference.largest_error(entrant.weights(result), expected[1])
-        )
+        if which == "forward":
+            error = reference.error(entrant.outputs(result), expected[0])
+        else:
+            read = entrant.weights if which == "gradient" else entrant.trained
+            error = reference.largest_error(read(result), expected[1])
         found[which] = {"first_call_s": first, "error": error}
         runs[which] = run
     return found, runs
 
 
+def merge(results: list[dict[str, Any]], row: dict[str, Any]) -> list[dict[str, Any]]:
+    """The results with a row put in: passes and rivals that it has not stay as they were measured before."""
+    found, places = list(results), {(old["cell"], *old["shape"]): k for k, old in enumerate(results)}
+    place = places.get((row["cell"], *row["shape"]))
+    if place is None:
+        return sorted([*found, row], key=lambda r: operations(r["cell"], Shape(*r["shape"])))
+    old = found[place]
+    entrants = old["entrants"] | {name: old["entrants"].get(name, {}) | new for name, new in row["entrants"].items()}
+    found[place] = old | row | {"entrants": entrants, "seconds": old["seconds"] + row["seconds"]}
+    return found
+
+
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Run what the command line asks for."""
     chosen = parse(arguments)
+    if "jaxrnn-cores" in chosen.rivals and chosen.device != "gpu":
+        training.use_all_cores()
     device = machine.choose_device(chosen.device)
     modules, absent = present(chosen.rivals)
     result = {
@@ -157,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "device": device,
         "clock": chosen.clock,
         "absent": absent,
-        "results": [],
+        "results": _kept(chosen.out),
     }
     began = time.perf_counter()
     combinations = sorted(
@@ -171,6 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
             draw(cell, shape, chosen.seed),
             modules,
             device,
+            passes=chosen.passes,
             seconds=left / (len(combinations) - number),
             rounds=chosen.rounds,
             seed=chosen.seed,
@@ -178,7 +202,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
             tell=lambda text, label=label: bar.set_postfix_str(f"{label}: {text}"),
         )
         left = max(0.0, left - measured["seconds"])
-        result["results"].append(measured)
+        measured |= {part: result[part] for part in ("commit", "uncommitted_changes")}
+        result["results"] = merge(result["results"], measured)
         result["wall_s"] = time.perf_counter() - began
         result["load_average_after"] = os.getloadavg()[0]
         if chosen.out is not None:
@@ -186,6 +211,16 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
             chosen.out.write_text(json.dumps(result, indent=1) + "\n")
     print(report.markdown(result))
     return result
+
+
+def _kept(out: Path | None) -> list[dict[str, Any]]:
+    """What the file of results holds already."""
+    if out is None or not out.exists():
+        return []
+    kept = json.loads(out.read_text())
+    if kept.get("kind") != "speed":
+        raise SystemExit(f"{out} holds a result of another kind ({kept.get('kind')}): name another file")
+    return kept["results"]
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def describe(packages: list[str]) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **versions(["jax", "jaxlib", "numpy", *packages])},
         "commit": _git("rev-parse", "HEAD") or "unknown",
         "uncommitted_changes": bool(_git("status", "--porcelain", "--", "jaxrnn", "benchmarks")),
-        "command": " ".join(["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]]),
+        "command": " ".join([*_program(), *sys.argv[1:]]),
         "load_average_before": os.getloadavg()[0],
     }
 
@@ -51,6 +51,11 @@ def versions(packages: list[str]) -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _program() -> list[str]:
+    name = Path(sys.argv[0]).stem
+    return ["jaxrnn"] if name == "jaxrnn" else ["python", "-m", f"benchmarks.{name}"]
 
 
 def _processor() -> str:

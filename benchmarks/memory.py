@@ -80,16 +80,16 @@ def peak_of(adjoint: str, steps: int, inputs: int, hidden: int) -> dict[str, Any
     import jax
 
     function, (params, xs) = training_step(adjoint, steps, inputs, hidden)
-    before = _forget_peak()
+    before = forget_peak()
     begin = time.perf_counter()
     compiled = function.lower(params, xs).compile()
     compile_s = time.perf_counter() - begin
-    compiling = _peak()
-    between = _forget_peak()
+    compiling = peak()
+    between = forget_peak()
     begin = time.perf_counter()
     jax.block_until_ready(compiled(params, xs))
     step_s = time.perf_counter() - begin
-    running = _peak()
+    running = peak()
     found = {
         "before_compile_MiB": before,
         "peak_of_compile_MiB": compiling,
@@ -118,7 +118,7 @@ def _highest() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (MIB if sys.platform == "darwin" else 1024)
 
 
-def _forget_peak() -> float:
+def forget_peak() -> float:
     """Set the mark of the peak back to what this process holds now, and return that; where that cannot be, the mark."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
@@ -127,7 +127,8 @@ def _forget_peak() -> float:
     return _status("VmRSS")
 
 
-def _peak() -> float:
+def peak() -> float:
+    """MiB resident at the peak since the mark was set back."""
     return _status("VmHWM") if Path("/proc/self/status").exists() else _highest()
 
 

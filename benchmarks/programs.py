@@ -32,6 +32,12 @@ def instructions(entrant: Entrant, options: dict[str, Any] | None = None) -> Cou
     return found
 
 
+def counts(function: Any, entrant: Entrant, options: dict[str, Any] | None = None) -> Counter[str]:
+    """How many fusions, loops, copies and so on the compiled program of a pass has, by operation."""
+    text = function.lower(entrant.params, entrant.xs).compile(options).as_text()
+    return Counter(re.findall(r"^\s+(?:ROOT )?%[\w.-]+ = .*?[\])}] ([a-z-]+)\(", text, re.MULTILINE))
+
+
 def difference(a: Counter[str], b: Counter[str]) -> int:
     """How many instructions one program has and the other has not."""
     return ((a - b) + (b - a)).total()

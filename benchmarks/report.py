@@ -10,23 +10,42 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import report_methods, tables
+from benchmarks import report_methods, report_more, tables
 
 OWN = "jaxrnn"
+CORES = "jaxrnn-cores"  # the same on a device for each core: no rival
 NOT_JAX = ("torch",)
+PASSES = {
+    "forward": "Forward",
+    "gradient": "Forward and backward",
+    "training": "Training step",
+}
 
 
 def markdown(result: dict[str, Any]) -> str:
     """The tables of one result."""
-    return {"speed": _speed, "memory": _memory, "methods": report_methods.markdown}[result["kind"]](result)
+    kinds = {
+        "speed": _speed,
+        "memory": _memory,
+        "methods": report_methods.markdown,
+        "generation": report_more.generation,
+        "peak": report_more.peak,
+        "scaling": report_more.scaling,
+        "compile": report_more.compilation,
+    }
+    return kinds[result["kind"]](result)
 
 
-def fastest(entrants: dict[str, Any], which: str, leave: Sequence[str] = ()) -> tuple[str, float] | None:
-    """The fastest rival, and its time over jaxrnn's: below 1 where it is faster."""
+def fastest(
+    entrants: dict[str, Any], which: str, leave: Sequence[str] = (), base: str = OWN
+) -> tuple[str, float] | None:
+    """The fastest rival, and its time over that of `base`: below 1 where it is faster."""
+    if which not in entrants.get(base, {}):
+        return None
     ratios = {
-        name: entry[which]["ratio"]
+        name: entry[which]["ratio"] / entrants[base][which]["ratio"]
         for name, entry in entrants.items()
-        if name != OWN and name not in leave and "failed" not in entry
+        if name not in (OWN, CORES, *leave) and which in entry
     }
     return min(ratios.items(), key=lambda item: item[1]) if ratios else None
 
@@ -36,21 +55,27 @@ def _speed(result: dict[str, Any]) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row["entrants"] if name != OWN))
     parts = [tables.head(result)]
     parts += [f"Absent: {name} ({why})." for name, why in result["absent"].items()]
-    for which, title in (("forward", "Forward"), ("gradient", "Forward and backward")):
+    names = [name for name in names if any(set(PASSES) & set(row["entrants"].get(name, {})) for row in rows)] or names
+    commits = sorted({row.get("commit", result["commit"])[:12] for row in rows})
+    parts += [f"Rows were measured at commit {', '.join(commits)}."] if commits != [result["commit"][:12]] else []
+    for which, title in PASSES.items():
+        if not any(which in row["entrants"][OWN] for row in rows):
+            continue
         parts += [
-            f"### {title}\n\njaxrnn: milliseconds, median (first to third quartile). Rivals: their time over jaxrnn's, "
+            f"### {title}\n\njaxrnn: milliseconds, median (first to third quartile). Others: their time over jaxrnn's, "
             "median over the rounds; above 1, jaxrnn is faster.",
             _times(rows, names, which),
             *_verdicts(rows, which),
         ]
     parts += [
-        "### Share of the machine's matrix-product rate, forward / forward and backward\n\nOperations of the matrix "
-        "products alone, over time, over the faster of JAX's and PyTorch's product of square matrices in the same run.",
-        _each(rows, [OWN, *names], lambda e, w: f"{100 * e[w]['of_peak']:.0f} %"),
-        "### Largest error of outputs / of gradients, against float64\n\nLargest difference over largest entry.",
-        _each(rows, [OWN, *names], lambda e, w: f"{e[w]['error']:.0e}"),
-        "### Seconds of the first call (tracing, compilation, one run), forward / forward and backward",
-        _each(rows, [OWN, *names], lambda e, w: f"{e[w]['first_call_s']:.2f}"),
+        f"### Share of the machine's matrix-product rate, {_passes(rows)}\n\nOperations of the matrix products alone, "
+        "over time, over the faster of JAX's and PyTorch's product of square matrices in the same run: " + _rates(rows),
+        _each(rows, [OWN, *names], lambda entry: f"{100 * entry['of_peak']:.0f} %"),
+        f"### Largest error, {_passes(rows)}\n\nLargest difference over largest entry, against float64: of outputs, of "
+        "gradients, and of the gradients that Adam was given.",
+        _each(rows, [OWN, *names], lambda entry: f"{entry['error']:.0e}"),
+        f"### Seconds of the first call (tracing, compilation, one run), {_passes(rows)}",
+        _each(rows, [OWN, *names], lambda entry: f"{entry['first_call_s']:.2f}"),
         "### How each is run",
         _notes(rows, [OWN, *names]),
     ]
@@ -64,20 +89,27 @@ def _label(row: dict[str, Any]) -> list[str]:
 def _times(rows: list[dict[str, Any]], names: list[str], which: str) -> str:
     lines = []
     for row in rows:
-        own = row["entrants"][OWN][which]
+        own = row["entrants"][OWN].get(which)
+        if own is None:
+            continue
         cells = [tables.quartiles(own)]
         for name in names:
-            entry = row["entrants"].get(name, {"failed": "absent"})
-            cells.append("failed" if "failed" in entry else f"{entry[which]['ratio']:.2f}")
-        lines.append([*_label(row), str(row["rounds"]), *cells])
+            entry = row["entrants"].get(name, {})
+            cells.append(f"{entry[which]['ratio']:.2f}" if which in entry else "failed" if "failed" in entry else "")
+        lines.append([*_label(row), str(own.get("rounds", row.get("rounds"))), *cells])
     return tables.table(["cell", "T, B, D, H", "rounds", OWN, *names], lines)
 
 
 def _verdicts(rows: list[dict[str, Any]], which: str) -> list[str]:
     """Against the fastest JAX rival and against the fastest of all: the mean, and where jaxrnn is slower."""
     texts = []
-    for title, leave in (("the fastest JAX rival", NOT_JAX), ("the fastest rival of all", ())):
-        found = [(row, fastest(row["entrants"], which, leave)) for row in rows]
+    kinds = (
+        ("Against the fastest JAX rival", NOT_JAX, OWN),
+        ("Against the fastest rival of all", (), OWN),
+        (f"{CORES} against the fastest rival of all", (), CORES),
+    )
+    for title, leave, base in kinds:
+        found = [(row, fastest(row["entrants"], which, leave, base)) for row in rows]
         ratios = [(row, *best) for row, best in found if best is not None]
         if not ratios:
             continue
@@ -86,20 +118,31 @@ def _verdicts(rows: list[dict[str, Any]], which: str) -> list[str]:
             f"{row['cell']} {tuple(row['shape'])} ({name}: {value:.2f})" for row, name, value in ratios if value < 1
         ]
         texts.append(
-            f"Against {title}: {mean:.2f} times as fast in geometric mean; slower in {len(slower)} of {len(ratios)}"
+            f"{title}: {mean:.2f} times as fast in geometric mean; slower in {len(slower)} of {len(ratios)}"
             + (": " + "; ".join(slower) if slower else "")
             + "."
         )
     return texts
 
 
-def _each(rows: list[dict[str, Any]], names: list[str], show: Callable[[dict[str, Any], str], str]) -> str:
+def _passes(rows: list[dict[str, Any]]) -> str:
+    titles = {"forward": "forward", "gradient": "forward and backward", "training": "training step"}
+    return " / ".join(title for which, title in titles.items() if any(which in row["entrants"][OWN] for row in rows))
+
+
+def _rates(rows: list[dict[str, Any]]) -> str:
+    rates = [max(row["matrix_product_GFLOPs"].values()) for row in rows]
+    return f"{min(rates):.0f} to {max(rates):.0f} GFLOP/s."
+
+
+def _each(rows: list[dict[str, Any]], names: list[str], show: Callable[[dict[str, Any]], str]) -> str:
     lines = []
     for row in rows:
         cells = []
         for name in names:
-            entry = row["entrants"].get(name, {"failed": "absent"})
-            cells.append("failed" if "failed" in entry else f"{show(entry, 'forward')} / {show(entry, 'gradient')}")
+            entry = row["entrants"].get(name, {})
+            shown = [show(entry[which]) for which in PASSES if which in entry]
+            cells.append(" / ".join(shown) or ("failed" if "failed" in entry else ""))
         lines.append([*_label(row), *cells])
     return tables.table(["cell", "T, B, D, H", *names], lines)
 

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -374,3 +375,12 @@ def test_python_m_jaxrnn_is_the_command():
         [sys.executable, "-m", "jaxrnn", "--version"], capture_output=True, text=True, env=environment, check=True
     )
     assert shown.stdout == f"jaxrnn {__version__}\n"
+
+
+def test_bench_measures_in_a_clone_and_says_so_elsewhere(tmp_path, monkeypatch, capsys):
+    given = ["bench", "--kind", "elman", "--shape", "3,2,2,4", "--rivals", "plain-scan", "--passes", "forward"]
+    with jax.numpy_rank_promotion("allow"):
+        main([*given, "--rounds", "1"])
+    assert "| elman | 3, 2, 2, 4 | 1 |" in capsys.readouterr().out
+    monkeypatch.chdir(tmp_path)
+    assert "run this at the root of a clone" in refused(capsys, *given)

@@ -6,6 +6,7 @@ from types import ModuleType
 # Name in results -> module here. Each module has `build(task, device) -> Entrant` and the package's name, PACKAGE.
 RIVALS = {
     "jaxrnn": "own",
+    "jaxrnn-cores": "own_cores",
     "plain-scan": "plain_scan",
     "flax-linen": "flax_linen",
     "flax-nnx": "flax_nnx",

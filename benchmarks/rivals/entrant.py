@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import reference
+from benchmarks.rivals import adam
 from benchmarks.task import Weights
 
 
@@ -20,9 +21,11 @@ class Entrant:
     xs: Any
     forward: Callable[[Any, Any], Any]  # (params, xs) -> outputs
     gradient: Callable[[Any, Any], Any]  # (params, xs) -> ∂ Σ outputs² / ∂ params
+    training: Callable[[Any, Any], Any]  # one more step of Adam, from where the last ended
     wait: Callable[[Any], Any]  # returns once a result is there
     outputs: Callable[[Any], np.ndarray]  # what `forward` gave, as (time, batch, hidden)
     weights: Callable[[Any], Weights]  # what `gradient` gave, in jaxrnn's layout
+    trained: Callable[[Any], Weights]  # the gradient of the first step, from what `training` gave
     reference: reference.Reference  # the function that it computes, in float64
     note: str  # what is worth knowing of how it is run
 
@@ -45,14 +48,17 @@ def jax_entrant(
     def outputs(result: jax.Array) -> np.ndarray:
         return np.swapaxes(np.asarray(result), 0, 1) if batch_first else np.asarray(result)
 
+    params = jax.tree.map(jnp.asarray, params)
     return Entrant(
-        params=jax.tree.map(jnp.asarray, params),
+        params=params,
         xs=jnp.asarray(np.swapaxes(xs, 0, 1) if batch_first else xs),
         forward=jax.jit(apply),
         gradient=jax.jit(jax.grad(loss)),
+        training=adam.steps(loss, params),
         wait=jax.block_until_ready,
         outputs=outputs,
         weights=lambda result: weights(jax.tree.map(np.asarray, result)),
+        trained=lambda result: weights(jax.tree.map(np.asarray, adam.first_gradient(result))),
         reference=computes,
         note=note,
     )

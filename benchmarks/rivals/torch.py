@@ -1,11 +1,13 @@
 """PyTorch: nn.RNN, nn.LSTM, nn.GRU, with its default threads."""
 
+import copy
 from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks import reference
+from benchmarks.rivals import adam
 from benchmarks.rivals.entrant import Entrant
 from benchmarks.task import Task, Weights
 
@@ -13,7 +15,7 @@ PACKAGE = "torch"
 
 
 def build(task: Task, device: str) -> Entrant:
-    """Forward without gradients, and forward with `torch.autograd.grad` of Σ h²."""
+    """Forward without gradients, forward with `torch.autograd.grad` of Σ h², and a step of fused Adam on that."""
     if device == "gpu" and not torch.cuda.is_available():
         raise ImportError("this build of torch has no GPU")
     place = torch.device("cuda" if device == "gpu" else "cpu")
@@ -36,6 +38,15 @@ def build(task: Task, device: str) -> Entrant:
     def gradient(params: list[torch.Tensor], xs: torch.Tensor) -> Any:
         return torch.autograd.grad(layer(xs)[0].square().sum(), params)
 
+    learner = copy.deepcopy(layer)
+    optimizer = torch.optim.Adam(learner.parameters(), adam.RATE, (adam.FIRST, 0.999), fused=True)
+
+    def training(params: list[torch.Tensor], xs: torch.Tensor) -> Any:
+        optimizer.zero_grad()
+        learner(xs)[0].square().sum().backward()
+        optimizer.step()
+        return [optimizer.state[p]["exp_avg"] for p in learner.parameters()]
+
     def weights(result: Any) -> Weights:
         U, W, b, second = (g.cpu().numpy() for g in result)
         return Weights(U.T, W.T, b, second[2 * task.shape.hidden :] if task.cell == "gru" else None)
@@ -50,9 +61,11 @@ def build(task: Task, device: str) -> Entrant:
         xs=torch.tensor(task.xs, device=place),
         forward=forward,
         gradient=gradient,
+        training=training,
         wait=wait,
         outputs=lambda result: result.cpu().numpy(),
         weights=weights,
+        trained=lambda result: weights([m / (1 - adam.FIRST) for m in result]),
         reference=reference.own,
         note=f"time first, {torch.get_num_threads()} threads; two biases, of which one takes part in the GRU alone",
     )

@@ -78,6 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_train(commands)
     add_generate(commands)
     add_evaluate(commands)
+    add_bench(commands)
     return parser
 
 
@@ -171,3 +172,21 @@ def add_evaluate(commands: Any) -> None:
     )
     parser.add_argument("folder", metavar="RUN", help="a run folder made by jaxrnn train")
     parser.add_argument("--text", required=True, metavar="FILE", help="a UTF-8 text file")
+
+
+def add_bench(commands: Any) -> None:
+    """The arguments of `jaxrnn bench`."""
+    parser = commands.add_parser(
+        "bench",
+        help="measure speed beside other libraries, in a clone of the repository",
+        description="Time, and accuracy beside it, of jaxrnn and other libraries in turns. The benchmarks are part of "
+        "the repository, not of the installed package. `make bench` runs everything.",
+    )
+    add = parser.add_argument
+    add("--kind", nargs="+", choices=["elman", "lstm", "gru"], help="cells (default: all)")
+    add("--shape", nargs="+", metavar="T,B,D,H", help="time, batch, input, hidden (default: six)")
+    add("--rivals", metavar="A,B", help="such as torch,flax-nnx,jaxrnn-cores (default: all)")
+    add("--passes", metavar="A,B", help="of forward,gradient,training (default: all)")
+    add("--rounds", type=whole(1), metavar="N", help="rounds (default: what --seconds allows)")
+    add("--seconds", type=whole(1), metavar="N", help="for all rounds together (default: 400)")
+    add("--out", metavar="FILE", help="put what is measured into this file, as JSON")

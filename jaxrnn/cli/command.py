@@ -13,11 +13,12 @@ import jax
 
 from jaxrnn.cli.arguments import make_parser
 from jaxrnn.cli.bad_input import BadInputError
+from jaxrnn.cli.bench import run_bench
 from jaxrnn.cli.train import run_train
 from jaxrnn.cli.use import run_evaluate, run_generate
 from jaxrnn.training import use_all_cores
 
-COMMANDS = {"train": run_train, "generate": run_generate, "evaluate": run_evaluate}
+COMMANDS = {"train": run_train, "generate": run_generate, "evaluate": run_evaluate, "bench": run_bench}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
