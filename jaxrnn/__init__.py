@@ -140,6 +140,21 @@ from jaxrnn.layers import (
     Residual,
     Sequential,
 )
+from jaxrnn.trees import (
+    RNTN,
+    Chain,
+    ChildSumTreeLSTM,
+    ChildSumTreeLSTMParams,
+    Folding,
+    NaryTreeLSTM,
+    NaryTreeLSTMParams,
+    RNTNParams,
+    Tree,
+    TreeCell,
+    TreeLSTMState,
+    Trees,
+    fold,
+)
 from jaxrnn.unfold import (
     BPTT,
     RTRL,
@@ -160,7 +175,7 @@ from jaxrnn.unfold import (
 )
 
 if TYPE_CHECKING:
-    from jaxrnn import data, decoding, diagnostics, interop, layers, losses, models, plotting, training
+    from jaxrnn import data, decoding, diagnostics, interop, layers, losses, models, plotting, training, trees
 
 __version__ = "0.1.0"
 
@@ -171,6 +186,7 @@ __all__ = [
     "LSTM",
     "MGU",
     "NTM",
+    "RNTN",
     "RTRL",
     "SLSTM",
     "Additive",
@@ -192,6 +208,9 @@ __all__ = [
     "BidirectionalState",
     "Cell",
     "Certificate",
+    "Chain",
+    "ChildSumTreeLSTM",
+    "ChildSumTreeLSTMParams",
     "Conditioned",
     "ConditionedDriven",
     "ConditionedGated",
@@ -218,6 +237,7 @@ __all__ = [
     "FastWeightsState",
     "FeedForward",
     "FeedForwardParams",
+    "Folding",
     "GRUParams",
     "GRUState",
     "Gated",
@@ -257,6 +277,8 @@ __all__ = [
     "MultiplicativeAttentionParams",
     "NTMParams",
     "NTMState",
+    "NaryTreeLSTM",
+    "NaryTreeLSTMParams",
     "Newton",
     "Online",
     "OnlineState",
@@ -272,6 +294,7 @@ __all__ = [
     "ProjectedLSTM",
     "ProjectedLSTMParams",
     "ProjectedLSTMState",
+    "RNTNParams",
     "Readout",
     "ReadoutParams",
     "Recurrent",
@@ -296,6 +319,10 @@ __all__ = [
     "TiedGRU",
     "TiedGRUParams",
     "Transition",
+    "Tree",
+    "TreeCell",
+    "TreeLSTMState",
+    "Trees",
     "TruncatedBPTT",
     "Unfolding",
     "VariationalDropout",
@@ -308,6 +335,7 @@ __all__ = [
     "data",
     "decoding",
     "diagnostics",
+    "fold",
     "given",
     "initializers",
     "interop",
@@ -321,6 +349,7 @@ __all__ = [
     "states",
     "training",
     "transition",
+    "trees",
     "unfold",
     "weight_dropout",
 ]

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import core
 
 
 def whole_number(name: str, value: Any, least: int) -> int:
@@ -100,3 +101,29 @@ def recurrent_matrix(name: str, params: Any) -> Any:
             f"got {type(params).__name__}: pass the part that belongs to the cell, such as params.cell"
         )
     return W
+
+
+def shapes(tree: Any) -> str:
+    """A tree's shapes and types, for messages."""
+    return str(jax.tree.map(lambda a: core.ShapedArray(jnp.shape(a), jnp.result_type(a)), tree))
+
+
+def parameters(owner: str, cell: Any, params: Any) -> None:
+    """Raise unless the parameters are like those that the cell makes, where it makes any."""
+    try:
+        expected = jax.eval_shape(lambda: cell.init(jax.random.key(0)))
+    except (ValueError, NotImplementedError, jax.errors.JAXTypeError):  # the caller makes them
+        return
+    # Where the cell draws None, the caller may put something later, such as a mask; the cell checks it.
+    leaves, structure = jax.tree.flatten(expected, is_leaf=lambda leaf: leaf is None)
+    try:
+        given = structure.flatten_up_to(params)
+    except ValueError:
+        given = []
+    same = len(given) == len(leaves) and all(
+        b is None or (hasattr(a, "shape") and a.shape == b.shape) for a, b in zip(given, leaves, strict=True)
+    )
+    if not same:
+        raise ValueError(
+            f"{owner}: params must be like cell.init(key) of {cell}: expected {shapes(expected)}, got {shapes(params)}"
+        )

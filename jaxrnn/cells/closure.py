@@ -1,5 +1,6 @@
 """Functions that close over arrays, made into functions of those arrays."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -21,3 +22,12 @@ def close(function: Callable[..., Any], *examples: Any) -> tuple[Callable[..., A
         return jax.tree.unflatten(structure, leaves)
 
     return converted, list(map(jnp.asarray, jaxpr.consts))  # some are numbers
+
+
+def holds_functions(value: Any) -> bool:
+    """Whether a cell, or one within it, has a function among its choices."""
+    if isinstance(value, tuple):
+        return any(holds_functions(v) for v in value)
+    if dataclasses.is_dataclass(value):
+        return any(holds_functions(getattr(value, field.name)) for field in dataclasses.fields(value))
+    return callable(value)

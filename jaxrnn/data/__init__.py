@@ -3,6 +3,7 @@
 from jaxrnn.data.buckets import Bucket, buckets, pad
 from jaxrnn.data.copying import CopyTask, copy_task
 from jaxrnn.data.japanese_vowels import Recordings, japanese_vowels
+from jaxrnn.data.listops import ListOps, listops
 from jaxrnn.data.pair_buckets import PairBucket, pair_buckets
 from jaxrnn.data.pronunciations import (
     LETTERS,
@@ -24,6 +25,7 @@ __all__ = [
     "Bucket",
     "Chunks",
     "CopyTask",
+    "ListOps",
     "PaddedChunks",
     "PairBucket",
     "Recordings",
@@ -36,6 +38,7 @@ __all__ = [
     "encode_phonemes",
     "encode_spelling",
     "japanese_vowels",
+    "listops",
     "pad",
     "padded_chunks",
     "pair_buckets",

@@ -8,6 +8,7 @@ from jaxrnn.models.output_recurrent import OutputRecurrent
 from jaxrnn.models.reader import TokenReader
 from jaxrnn.models.sequence import SequenceModel, SequenceModelParams, Sequences
 from jaxrnn.models.tagger import Tagger, TaggerParams
+from jaxrnn.models.trees import TreeClassifier, TreeClassifierParams
 
 __all__ = [
     "BernoulliStop",
@@ -31,4 +32,6 @@ __all__ = [
     "Tagger",
     "TaggerParams",
     "TokenReader",
+    "TreeClassifier",
+    "TreeClassifierParams",
 ]

@@ -1,6 +1,5 @@
 """`unfold`: the one entry point over time."""
 
-import dataclasses
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -9,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn.cells.base import Cell, Inputs, Outputs, Params, State, Wrapped, closed
-from jaxrnn.cells.closure import close
+from jaxrnn.cells.closure import close, holds_functions
 from jaxrnn.cells.stack import Stack
 from jaxrnn.unfold import sharding, validate
 from jaxrnn.unfold.adjoints.bptt import BPTT
@@ -134,7 +133,7 @@ def _checked(
         given = jax.eval_shape(lambda params, state: emit(cell, params, state), params, state)
         validate.outputs_have_batch(given, lengths.shape)
     # What holds no function cannot change its meaning between calls: it is compiled once, also without a jit around it.
-    run = _compiled if emit in (None, _output, states) and not _holds_functions(cell) else _run
+    run = _compiled if emit in (None, _output, states) and not holds_functions(cell) else _run
     operands = sharding.varying((params, state, xs, lengths, resets))
     try:
         return run(cell, emit, steps, reverse, method, adjoint, *operands)
@@ -165,15 +164,6 @@ def _run(
 _compiled = jax.jit(_run, static_argnums=range(6))
 
 
-def _holds_functions(value: Any) -> bool:
-    """Whether a cell, or one within it, has a function among its choices."""
-    if isinstance(value, tuple):
-        return any(_holds_functions(v) for v in value)
-    if dataclasses.is_dataclass(value):
-        return any(_holds_functions(getattr(value, field.name)) for field in dataclasses.fields(value))
-    return callable(value)
-
-
 class _Run(NamedTuple):
     """What is the same for every cell within a cell."""
 
@@ -201,7 +191,7 @@ class _Run(NamedTuple):
             return self._stack(cell, params, state, xs, select, read, read_params)
         if self.steps:
             x = jax.tree.map(lambda a: a[0], xs)
-            if _holds_functions(cell):
+            if holds_functions(cell):
                 cell, params = closed(cell, params, state, select(x))
             if read is not None:
                 read, read_params = _closed(read, read_params, state, x)

@@ -10,16 +10,12 @@ from jax import core
 
 from jaxrnn.cells import checks
 from jaxrnn.cells.base import Cell, Inputs, Params, Spatial, State, Wrapped
+from jaxrnn.cells.checks import shapes
 from jaxrnn.cells.perturbation import Perturbed
 from jaxrnn.cells.stack import Stack
 from jaxrnn.unfold.auto import Auto
 from jaxrnn.unfold.method import Method
 from jaxrnn.unfold.problem import row_shapes
-
-
-def shapes(tree: Any) -> str:
-    """A tree's shapes and types, for messages."""
-    return str(jax.tree.map(lambda a: core.ShapedArray(jnp.shape(a), jnp.result_type(a)), tree))
 
 
 def recurrence(cell: Any) -> None:
@@ -134,23 +130,7 @@ def lengths_and_resets(lengths: Any, resets: Any, steps: int, batch: tuple[int, 
 
 def parameters(cell: Cell, params: Params) -> None:
     """The parameters are like those that the cell makes, where it makes any."""
-    try:
-        expected = jax.eval_shape(lambda: cell.init(jax.random.key(0)))
-    except (ValueError, NotImplementedError, jax.errors.JAXTypeError):  # the caller makes them
-        return
-    # Where the cell draws None, the caller may put something later, such as a mask; the cell checks it.
-    leaves, structure = jax.tree.flatten(expected, is_leaf=lambda leaf: leaf is None)
-    try:
-        given = structure.flatten_up_to(params)
-    except ValueError:
-        given = []
-    same = len(given) == len(leaves) and all(
-        b is None or (hasattr(a, "shape") and a.shape == b.shape) for a, b in zip(given, leaves, strict=True)
-    )
-    if not same:
-        raise ValueError(
-            f"unfold: params must be like cell.init(key) of {cell}: expected {shapes(expected)}, got {shapes(params)}"
-        )
+    checks.parameters("unfold", cell, params)
 
 
 def outputs_have_batch(outputs: Any, batch: tuple[int, ...]) -> None:
