@@ -262,3 +262,14 @@ def test_a_transition_reads_the_whole_state_by_default() -> None:
     a = 3.7 * 0.25
     b = 3.7 * a * (1 - a)
     np.testing.assert_allclose(outputs, [a, b, 3.7 * b * (1 - b)], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("r_min", "r_max"), [(0.0, 0.01), (0.0, 1.0), (0.99999, 1.0)])
+def test_lru_starts_finite_however_near_the_unit_circle(r_min: float, r_max: float) -> None:
+    params = LRU(1, 2**16, r_min=r_min, r_max=r_max).init(jax.random.key(0))
+    assert all(bool(jnp.isfinite(a).all()) for a in params)
+    radius = np.exp(-np.exp(np.asarray(params.nu_log, np.float64)))
+    assert radius.min() >= r_min - 1e-6
+    assert radius.max() <= r_max + 1e-6
+    drawn = np.exp(2 * np.asarray(params.gamma_log, np.float64))
+    np.testing.assert_allclose(drawn, 1 - radius**2, rtol=1e-4)

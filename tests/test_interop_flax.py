@@ -399,6 +399,17 @@ def test_within_bidirectional_of_flax() -> None:
     grid.close(theirs(xs, seq_lengths=LENGTHS), expected, 0, 0)
 
 
+def test_within_bidirectional_of_linen() -> None:
+    forward, backward = GRU(D, H), Elman(D, H)
+    theirs: Any = linen.Bidirectional(ours_linen.Recurrent(forward), ours_linen.Recurrent(backward))
+    xs = jax.random.normal(jax.random.key(2), (B, T, D))
+    variables = theirs.init(jax.random.key(0), xs)
+    layers = zip((forward, backward), ("forward_rnn", "backward_rnn"), strict=True)
+    p, q = (ours_linen.parameters(layer, {"params": variables["params"][name]}) for layer, name in layers)
+    expected = Bidirectional(forward, backward).apply((p, q), xs, lengths=LENGTHS, time_axis=1).outputs
+    grid.close(theirs.apply(variables, xs, seq_lengths=LENGTHS), expected, 0, 0)
+
+
 def test_parameters_and_variables() -> None:
     layer = Bidirectional(GRU(D, H), GRU(D, H))
     params = layer.init(jax.random.key(0), jnp.bfloat16)

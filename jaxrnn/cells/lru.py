@@ -89,12 +89,13 @@ class LRU(Linear):
             return math.sqrt(variance) * jax.random.normal(key, shape, dtype)
 
         area, turn = jax.random.uniform(keys[0], (2, hidden), fine, minval=1e-6)
-        squared = self.r_min**2 + area * (self.r_max**2 - self.r_min**2)  # |λ|²
-        nu = -0.5 * jnp.log(squared)
+        ring = self.r_max**2 - self.r_min**2
+        squared, rest = self.r_min**2 + area * ring, 1 - self.r_max**2 + (1 - area) * ring  # |λ|² and 1 - |λ|²
+        nu = -0.5 * jnp.where(squared < 0.5, jnp.log(squared), jnp.log1p(-rest))  # near 1, |λ|² rounds to 1
         return LRUParams(
             jnp.log(nu).astype(dtype),
             jnp.log(self.max_phase * turn).astype(dtype),
-            (0.5 * jnp.log(-jnp.expm1(-2 * nu))).astype(dtype),
+            (0.5 * jnp.log(rest)).astype(dtype),
             normal(keys[1], size, hidden, variance=0.5 / size),
             normal(keys[2], size, hidden, variance=0.5 / size),
             normal(keys[3], hidden, size, variance=1 / hidden),

@@ -56,8 +56,12 @@ class Recurrent(linen.Module):
         time_major: bool | None = None,
         reverse: bool | None = None,
         keep_order: bool | None = None,
+        init_key: Any = None,
     ) -> Any:
-        """Run over whole sequences, as `sequences.call` says; what is None here is as the module was made."""
+        """Run over whole sequences, as `sequences.call` says; what is None here is as the module was made.
+
+        `init_key`, which `linen.Bidirectional` passes on, is not used: no state starts from chance.
+        """
         layer = sequences.as_layer("linen.Recurrent", self.layer)
         like = jax.eval_shape(lambda key: layer.init(key, self.param_dtype), jax.random.key(0))
         if self.is_initializing():
