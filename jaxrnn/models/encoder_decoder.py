@@ -268,14 +268,9 @@ class EncoderDecoder:
             plotting.attention(model.attention(params, pairs)[:, 0], target, source)
         """
         decoder, state, xs, _, common = self._forced(params, pairs, None, Scan(), BPTT())
-        if isinstance(self.decoder, AttendBefore):
-            emit, before = _inner_output, True
-        else:
-            emit, before = _inner_output, False
         cell = decoder.readout.cell
-        run = unfold(self.decoder, cell, xs, state=state, emit=emit, **common)
-        h = run.outputs
-        if before:
+        h = unfold(self.decoder, cell, xs, state=state, emit=_inner_output, **common).outputs
+        if isinstance(self.decoder, AttendBefore):  # it looked before the step
             h = jnp.concatenate([_inner_output(self.decoder, cell, state)[None], h[:-1]])
         return jax.vmap(lambda h: self.decoder.attention.weights(cell.attention, cell.memory, h))(h)
 
