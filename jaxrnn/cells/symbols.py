@@ -39,8 +39,8 @@ def checked(
     return tokens
 
 
-def reads(owner: str, cell: Cell, size: int) -> None:
-    """Raise unless the cell reads embeddings of this size and gives one array."""
+def reads(owner: str, cell: Cell, size: int, what: str = "embeddings of embedding_size") -> None:
+    """Raise unless the cell reads rows of this size, which are `what`, and gives one array."""
 
     def once() -> Any:
         params = cell.init(jax.random.key(0))
@@ -49,6 +49,6 @@ def reads(owner: str, cell: Cell, size: int) -> None:
     try:
         output = jax.eval_shape(once)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{owner}: cell must read embeddings of embedding_size = {size}: {error}") from error
+        raise ValueError(f"{owner}: cell must read {what} = {size}: {error}") from error
     if not isinstance(output, jax.ShapeDtypeStruct) or len(output.shape) != 1:
         raise ValueError(f"{owner}: the output of cell must be one array (*batch, hidden), got {output}")

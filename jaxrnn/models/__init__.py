@@ -1,5 +1,6 @@
 """Networks for a purpose: frozen dataclasses with `init`, a loss, and what they are for, one a file."""
 
+from jaxrnn.models.autoregressive_tagger import AutoregressiveTagger, AutoregressiveTaggerParams
 from jaxrnn.models.classifier import Classifier, ClassifierParams
 from jaxrnn.models.encoder_decoder import DecoderParams, Encoded, EncoderDecoder, EncoderDecoderParams, Pairs
 from jaxrnn.models.endings import BernoulliStop, Ending, EndSymbol, PredictedLength, PredictedLengthParams
@@ -11,6 +12,8 @@ from jaxrnn.models.tagger import Tagger, TaggerParams
 from jaxrnn.models.trees import TreeClassifier, TreeClassifierParams
 
 __all__ = [
+    "AutoregressiveTagger",
+    "AutoregressiveTaggerParams",
     "BernoulliStop",
     "Classifier",
     "ClassifierParams",

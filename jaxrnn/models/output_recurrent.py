@@ -26,6 +26,7 @@ class OutputRecurrent:
     time. With scheduled sampling it is y(t-1) with a probability that falls while training goes on, and else o(t-1).
 
     Trained by teacher forcing alone, the network never meets its own mistakes until it runs freely (exposure bias).
+    Where outputs are symbols, `AutoregressiveTagger` over `FeedForward` does the same.
 
     Shapes: x `(time, *batch, input)`, y and o `(time, *batch, output)`.
 
