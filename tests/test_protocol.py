@@ -66,7 +66,7 @@ def test_unfold_takes_choices_by_name() -> None:
     positional = [name for name, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
     assert positional == ["cell", "params", "xs"]
     assert {name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY} == {
-        "state", "steps", "lengths", "resets", "reverse", "time_axis", "emit", "method", "adjoint",
+        "state", "steps", "lengths", "resets", "reverse", "time_axis", "emit", "method", "adjoint", "precision",
     }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from jaxrnn.unfold import sharding, validate
 from jaxrnn.unfold.adjoints.bptt import BPTT
 from jaxrnn.unfold.adjoints.reverse_only import FORWARD_MODE
 from jaxrnn.unfold.auto import Auto
+from jaxrnn.unfold.precision import products
 from jaxrnn.unfold.problem import Operands, Problem, Trajectory, row_shapes, where
 from jaxrnn.unfold.scan import Scan
 
@@ -53,6 +54,7 @@ def unfold(
     emit: Emit | None = Cell.output,
     method: Any = Scan(),  # noqa: B008  frozen, without state
     adjoint: Any = BPTT(),  # noqa: B008
+    precision: str | None = None,
 ) -> Unfolding:
     """Run a cell over time: s(t) = f(s(t-1), x(t); θ) for t = 1..τ.
 
@@ -75,12 +77,17 @@ def unfold(
             "auto", or `Auto()`, chooses.
         adjoint: how gradients are computed: `BPTT()`, `TruncatedBPTT(steps)`, `Autodiff()`, forward in time `RTRL()`
             and its approximation `SnAp1()`. It never changes a value.
+        precision: how matrix products are computed, forward and backward, where the device can: "float32";
+            "tensorfloat32", operands rounded to 10 bits on a GPU; "bfloat16", operands rounded to 7 bits. Sums, states
+            and all else stay float32. None: as `jax.default_matmul_precision` says. A device that cannot round computes
+            in float32.
 
     Returns:
         `Unfolding(outputs, final, info)`.
 
     Raises:
-        ValueError: sizes that do not fit, lengths beyond the time axis (where they are known), neither xs nor steps.
+        ValueError: sizes that do not fit, lengths beyond the time axis (where they are known), neither xs nor steps, an
+            unknown precision.
         TypeError: types that do not fit: integers where floating-point numbers belong, a step that changes the type of
             the state; forward-mode differentiation of a blocked adjoint.
 
@@ -93,6 +100,7 @@ def unfold(
     """
     validate.recurrence(cell)
     validate.choices(emit, method, adjoint, reverse, time_axis)
+    validate.precision(precision, method, params)
     method = Auto() if isinstance(method, str) else method
     time_axis = validate.axis_of_time(xs, time_axis)
     tau = validate.length_of_time(xs, steps, time_axis)
@@ -103,7 +111,8 @@ def unfold(
     lengths, resets = validate.lengths_and_resets(lengths, resets, tau, batch, xs)
     params, state = jax.tree.map(jnp.asarray, (params, state))
     run = partial(_checked, cell, emit, tau, reverse, method, adjoint, batch)
-    trajectory = sharding.automatic(run, batch, params, state, xs, lengths, resets)
+    with products(precision):
+        trajectory = sharding.automatic(run, batch, params, state, xs, lengths, resets)
     validate.outputs_have_axis(trajectory.outputs, time_axis)
     outputs = jax.tree.map(lambda a: jnp.moveaxis(a, 0, time_axis), trajectory.outputs)
     return Unfolding(outputs, trajectory.final, trajectory.info)

@@ -15,6 +15,8 @@ from jaxrnn.cells.perturbation import Perturbed
 from jaxrnn.cells.stack import Stack
 from jaxrnn.unfold.auto import Auto
 from jaxrnn.unfold.method import Method
+from jaxrnn.unfold.newton import Newton
+from jaxrnn.unfold.precision import SETTINGS
 from jaxrnn.unfold.problem import row_shapes
 
 
@@ -39,6 +41,26 @@ def choices(emit: Any, method: Any, adjoint: Any, reverse: Any, time_axis: Any) 
         operator.index(time_axis)
     except TypeError:
         raise TypeError(f"unfold: time_axis must be a whole number, got {time_axis!r}") from None
+
+
+def precision(precision: Any, method: Any, params: Params) -> None:
+    """There is such a precision, for this method and type of parameters."""
+    if precision is None:
+        return
+    if not isinstance(precision, str) or precision not in SETTINGS:
+        known = ", ".join(f'"{name}"' for name in SETTINGS)
+        raise ValueError(f"unfold: precision must be one of {known}, or None, got {precision!r}")
+    if precision != "float32" and isinstance(method, Newton):
+        raise ValueError(
+            f'unfold: Newton solves to the rounding of its parameters, got precision="{precision}": pass '
+            'precision="float32", or method=Scan()'
+        )
+    wide = [a.dtype for a in map(jnp.asarray, jax.tree.leaves(params)) if a.dtype in (jnp.float64, jnp.complex128)]
+    if precision != "float32" and wide:
+        raise ValueError(
+            f'unfold: precision="{precision}" is for parameters of float32, got {wide[0]}: cast them, or pass '
+            "precision=None"
+        )
 
 
 def axis_of_time(xs: Inputs, time_axis: int) -> int:

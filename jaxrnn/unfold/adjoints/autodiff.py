@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from jaxrnn.unfold.kernels.fused import Fused
 from jaxrnn.unfold.method import Method
 from jaxrnn.unfold.problem import Operands, Problem, Trajectory
 
@@ -20,6 +21,11 @@ class Autodiff:
             raise TypeError(
                 f"Autodiff differentiates one step after another, and method={method!r} goes on until it is exact: "
                 "pass adjoint=BPTT(), or method=Scan()"
+            )
+        if isinstance(method, Fused):
+            raise TypeError(
+                f"Autodiff differentiates every step, and a kernel has no derivative, got method={method!r}: pass "
+                "adjoint=BPTT(), or method=Scan()"
             )
         flags = problem.flags(operands, 0, problem.steps)
         xs = problem.inputs(operands, 0, problem.steps, flags.valid)

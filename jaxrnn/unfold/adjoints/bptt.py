@@ -22,6 +22,7 @@ from jaxrnn.unfold.adjoints.side_by_side import SideBySidePullback
 from jaxrnn.unfold.adjoints.stepwise import StepwisePullback
 from jaxrnn.unfold.forward import forward
 from jaxrnn.unfold.method import Method
+from jaxrnn.unfold.precision import as_here
 from jaxrnn.unfold.problem import (
     Block,
     Keep,
@@ -147,7 +148,7 @@ class BPTT:
             gradients = _backward(problem, operands, method, keep, kept, cotangents, xs_wanted is not None)
             return gradients, [None] * len(others)
 
-        values.defvjp(values_and_kept, backward, symbolic_zeros=True)
+        values.defvjp(values_and_kept, as_here(backward), symbolic_zeros=True)
         return values(reverse_only(given), others)
 
 

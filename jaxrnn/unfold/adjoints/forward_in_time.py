@@ -18,6 +18,7 @@ from jaxrnn.unfold.adjoints.influence import Influence
 from jaxrnn.unfold.adjoints.reverse_only import reverse_only
 from jaxrnn.unfold.forward import forward
 from jaxrnn.unfold.method import Method
+from jaxrnn.unfold.precision import as_here
 from jaxrnn.unfold.problem import Flags, Operands, Problem, Trajectory, over_blocks, take_block
 from jaxrnn.unfold.scan import Scan
 from jaxrnn.unfold.sharding import varying
@@ -59,7 +60,7 @@ def run(adjoint: Carried, problem: Problem, operands: Operands, method: Method) 
         marks = merge([w is not None for w in wanted], [False] * len(others))
         return _backward(adjoint, problem, merge(given, others), method, cotangents, marks), [None] * len(others)
 
-    values.defvjp(values_and_operands, backward, symbolic_zeros=True)
+    values.defvjp(values_and_operands, as_here(backward), symbolic_zeros=True)
     return values(reverse_only(given), others)
 
 
