@@ -3,7 +3,8 @@
 #   make train      train on Shakespeare; arguments: make train ARGS="--cell lstm --hidden 128"
 #   make test       lint, types, import contracts, all tests
 #   make notebooks  execute the notebooks; a warning or an error fails
-#   make bench      compare speed and memory with other libraries
+#   make bench      compare speed and memory with other libraries: within 30 minutes on two cores
+#   make race       the first part of that alone, or a part of it: make race ARGS="--cells lstm --seconds 300"
 #   make docs       build the documentation
 #   make lint       only the checks that need no tests
 #
@@ -13,7 +14,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: train test bench notebooks docs lint clean
+.PHONY: train test bench race notebooks docs lint clean
 
 train: .venv/main.installed
 	$(BIN)/jaxrnn train $(ARGS)
@@ -29,9 +30,12 @@ lint: .venv/test.installed
 
 RESULT := benchmarks/results/latest
 
+race: .venv/bench.installed
+	$(BIN)/python -m benchmarks.against_rivals --out $(RESULT).json $(ARGS)
+
 bench: .venv/bench.installed
 	rm -f $(RESULT).json
-	$(BIN)/python -m benchmarks.against_rivals --out $(RESULT).json $(ARGS)
+	$(MAKE) race
 	$(BIN)/python -m benchmarks.generation --out $(RESULT)-generation.json
 	$(BIN)/python -m benchmarks.scaling --out $(RESULT)-scaling.json
 	$(BIN)/python -m benchmarks.peak --out $(RESULT)-peak.json

@@ -21,6 +21,8 @@ from jaxrnn import training
 
 PASSES = ("forward", "gradient", "training")
 OWN = "jaxrnn"
+A_COMPILATION = 5e9  # operations of a forward pass for which three rounds take as long as all first calls, about
+BAR = "{l_bar}{bar}| {n:.1f}/{total} [{elapsed}<{remaining}{postfix}]"
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -33,13 +35,21 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rivals", nargs="+", choices=list(rivals.RIVALS), default=list(rivals.RIVALS))
     parser.add_argument("--passes", nargs="+", choices=PASSES, default=list(PASSES))
     parser.add_argument("--rounds", type=int, help="rounds for each cell and shape; default: what --seconds allows")
-    parser.add_argument("--seconds", type=float, default=400, help="time for all rounds together (at least 3 are made)")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=1200,
+        help="time for all of it, first calls (compilation) included; at least 3 rounds of each shape are made",
+    )
     parser.add_argument("--device", choices=["cpu", "gpu"], help="default: what JAX finds")
     parser.add_argument(
         "--clock",
         choices=list(turns.CLOCKS),
         default="wall",
         help="cpu: seconds of work of all threads, to compare on a machine that others use too",
+    )
+    parser.add_argument(
+        "--precision", choices=list(machine.PRECISIONS), help="of every entrant's matrix products, where the device can"
     )
     parser.add_argument("--seed", type=int, default=0, help="of weights, inputs and orders")
     parser.add_argument("--out", type=Path, help="put what is measured into this file, after each cell and shape")
@@ -75,14 +85,18 @@ def measure(
     rounds: int | None = None,
     seed: int = 0,
     clock: str = "wall",
-    tell: Callable[[str], None] = lambda text: None,
+    tell: Callable[[float, str], None] = lambda done, text: None,
 ) -> dict[str, Any]:
-    """One cell and shape: accuracy, then time in turns, of every rival and of plain matrix products."""
+    """One cell and shape, in about so many seconds: accuracy, then time in turns, of every rival and of plain products.
+
+    `tell` is told what part of it is done, and what comes now.
+    """
+    began = time.perf_counter()
     runs: dict[Hashable, Callable[[], Any]] = {}
     entrants: dict[str, Any] = {}
     answers: dict[Any, reference.Answer] = {}
-    for name, module in modules.items():
-        tell(f"compiles {name}")
+    for number, (name, module) in enumerate(modules.items()):
+        tell(0.5 * number / len(modules), f"first calls of {name}")
         try:
             entrants[name], started = _start(task, module, device, passes, answers)
         except Exception as error:  # a rival that fails is named in the result, the others go on
@@ -95,15 +109,15 @@ def measure(
     work, products = machine.matrix_products(device)
     runs |= {("matrix product", name): run for name, run in products.items()}
 
-    began = time.perf_counter()
+    tell(0.5, "calls in a turn")
     measured = turns.take_turns(
         runs,
-        seconds=seconds,
+        seconds=seconds - (time.perf_counter() - began),
         rounds=rounds,
         fewest=3,
         seed=seed,
         clock=turns.CLOCKS[clock],
-        progress=lambda done, of: tell(f"round {done}/{of}"),
+        progress=lambda done, of: tell(0.5 + 0.5 * done / of, f"round {done}/{of}"),
     )
     rates = {name: work / turns.spread(measured["matrix product", name]).median / 1e9 for name in products}
     peak = max(rates.values())
@@ -179,28 +193,34 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         **machine.describe([module.PACKAGE for module in modules.values()]),
         "device": device,
         "clock": chosen.clock,
+        "precision": chosen.precision,
         "absent": absent,
-        "results": _kept(chosen.out),
+        "results": _kept(chosen.out, chosen.precision),
     }
     began = time.perf_counter()
     combinations = sorted(
         ((cell, shape) for cell in chosen.cells for shape in chosen.shapes), key=lambda c: operations(*c)
     )
-    left = chosen.seconds
-    bar = tqdm(combinations, unit="cell and shape", disable=None)
-    for number, (cell, shape) in enumerate(bar):
-        label = f"{cell} {shape}"
-        measured = measure(
-            draw(cell, shape, chosen.seed),
-            modules,
-            device,
-            passes=chosen.passes,
-            seconds=left / (len(combinations) - number),
-            rounds=chosen.rounds,
-            seed=chosen.seed,
-            clock=chosen.clock,
-            tell=lambda text, label=label: bar.set_postfix_str(f"{label}: {text}"),
-        )
+    left, needs = chosen.seconds, [1 + operations(*c) / A_COMPILATION for c in combinations]
+    bar = tqdm(total=len(combinations), unit="cell and shape", bar_format=BAR, disable=None)
+    for number, (cell, shape) in enumerate(combinations):
+
+        def tell(done: float, text: str, number: int = number, label: str = f"{cell} {shape}") -> None:
+            bar.n = number + done
+            bar.set_postfix_str(f"{label}: {text}")
+
+        with machine.products_in(chosen.precision):
+            measured = measure(
+                draw(cell, shape, chosen.seed),
+                modules,
+                device,
+                passes=chosen.passes,
+                seconds=left * needs[number] / sum(needs[number:]),
+                rounds=chosen.rounds,
+                seed=chosen.seed,
+                clock=chosen.clock,
+                tell=tell,
+            )
         left = max(0.0, left - measured["seconds"])
         measured |= {part: result[part] for part in ("commit", "uncommitted_changes")}
         result["results"] = merge(result["results"], measured)
@@ -209,17 +229,20 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         if chosen.out is not None:
             chosen.out.parent.mkdir(parents=True, exist_ok=True)
             chosen.out.write_text(json.dumps(result, indent=1) + "\n")
+    bar.close()
     print(report.markdown(result))
     return result
 
 
-def _kept(out: Path | None) -> list[dict[str, Any]]:
+def _kept(out: Path | None, precision: str | None) -> list[dict[str, Any]]:
     """What the file of results holds already."""
     if out is None or not out.exists():
         return []
     kept = json.loads(out.read_text())
     if kept.get("kind") != "speed":
         raise SystemExit(f"{out} holds a result of another kind ({kept.get('kind')}): name another file")
+    if kept.get("precision") != precision:
+        raise SystemExit(f"{out} was measured with --precision {kept.get('precision')}: name another file")
     return kept["results"]
 
 

@@ -1,14 +1,17 @@
 """What a result was measured on, and with."""
 
+import contextlib
 import importlib.metadata
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+# What PyTorch calls the precisions of `jaxrnn.unfold`.
+PRECISIONS = {"float32": "highest", "tensorfloat32": "high", "bfloat16": "medium"}
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -19,6 +22,23 @@ def choose_device(name: str | None) -> str:
     import jax
 
     return "cpu" if jax.default_backend() == "cpu" else "gpu"
+
+
+@contextlib.contextmanager
+def products_in(precision: str | None) -> Iterator[None]:
+    """Every entrant's matrix products computed so, where the device can; None leaves all as they come."""
+    from jaxrnn.unfold.precision import products
+
+    if precision is None:
+        yield
+        return
+    with products(precision), contextlib.ExitStack() as after:
+        with contextlib.suppress(ImportError):
+            import torch
+
+            after.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+            torch.set_float32_matmul_precision(PRECISIONS[precision])
+        yield
 
 
 def describe(packages: list[str]) -> dict[str, Any]:

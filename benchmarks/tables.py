@@ -15,11 +15,12 @@ def head(result: dict[str, Any]) -> str:
     machine = result["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     clock = " Seconds are processor time of all threads, not wall-clock time." if result["clock"] == "cpu" else ""
+    products = f" Matrix products in {result['precision']}, where the device can." if result.get("precision") else ""
     changed = " with uncommitted changes" if result["uncommitted_changes"] else ""
     return (
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory_GiB']} GiB; JAX on {machine['devices']} x "
         f"{machine['device']}. {versions}. Commit {result['commit'][:12]}{changed}. Load of the machine before: "
-        f"{result['load_average_before']:.1f}. `{result['command']}`.{clock}"
+        f"{result['load_average_before']:.1f}. `{result['command']}`.{clock}{products}"
     )
 
 

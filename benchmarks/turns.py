@@ -60,7 +60,7 @@ def take_turns(
 
     Args:
         runs: what to time; all of it has run before (compiled).
-        seconds: about how long to go on, where `rounds` is None: between `fewest` and `most` rounds.
+        seconds: about how long to take, where `rounds` is None: between `fewest` and `most` rounds.
         rounds: how many rounds, whatever they take.
         fewest: rounds at least.
         most: rounds at most.
@@ -69,6 +69,7 @@ def take_turns(
         progress: told how many rounds are done, of how many.
     """
     calls: dict[Hashable, int] = {}
+    entered = time.perf_counter()
     for key, run in runs.items():
         time.sleep(PAUSE)
         calls[key] = max(1, min(MOST_CALLS, math.ceil(TURN / timed(run))))
@@ -86,7 +87,7 @@ def take_turns(
             done += 1
             if rounds is None:
                 each = (time.perf_counter() - begin) / done
-                of = max(fewest, min(most, int(seconds / each)))
+                of = max(fewest, min(most, int((seconds - (begin - entered)) / each)))
             progress(done, of)
     finally:
         gc.enable()

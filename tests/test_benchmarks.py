@@ -24,6 +24,7 @@ from benchmarks import (
     newton,
     online,
     peak,
+    plots,
     programs,
     reference,
     report,
@@ -122,9 +123,20 @@ def test_a_result_measured_in_pieces_is_one_result(tmp_path: Path):
     assert result == json.loads(out.read_text())
     found = {tuple(r["shape"]): set(r["entrants"]["jaxrnn"]) & set(against_rivals.PASSES) for r in result["results"]}
     assert found == {(3, 2, 2, 4): {"forward"}, (4, 2, 2, 4): {"forward", "training"}}
+    with pytest.raises(SystemExit, match="was measured with --precision None"):
+        against_rivals.main([*chosen, "--shapes", "3,2,2,4", "--precision", "bfloat16"])
     out.write_text('{"kind": "memory"}')
     with pytest.raises(SystemExit, match="another kind"):
         against_rivals.main([*chosen, "--shapes", "3,2,2,4"])
+
+
+def test_precision_is_that_of_all_entrants():
+    torch = pytest.importorskip("torch")
+    before = torch.get_float32_matmul_precision()
+    with machine.products_in("bfloat16"):
+        assert torch.get_float32_matmul_precision() == "medium"
+        assert "BF16_BF16_F32" in str(jax.make_jaxpr(lambda a: a @ a)(np.ones((2, 2), np.float32)))
+    assert torch.get_float32_matmul_precision() == before
 
 
 @pytest.mark.parametrize("cell", GATES)
@@ -183,6 +195,45 @@ def test_a_forward_pass_compiles_to_the_program_of_a_plain_scan(cell: str, most:
     assert programs.difference(own, plain) <= most  # GRU: h = n + z (h - n) is one operation less
 
 
+def _point(size: int, seconds: dict[str, float]) -> dict[str, object]:
+    """What was measured of one size, without spread."""
+    return {
+        "size": size,
+        "entrants": {name: dict.fromkeys(("lower_s", "median_s", "upper_s"), s) for name, s in seconds.items()},
+    }
+
+
+def test_figures_show_the_results_and_are_the_same_bytes_again(tmp_path: Path):
+    ratios = {"jaxrnn": 1.0, "jaxrnn-cores": 0.5, "torch": 0.75, "plain-scan": 12.5}
+    entrants = {name: {"forward": {"ratio": ratio, "median_s": 0.002 * ratio}} for name, ratio in ratios.items()}
+    race = {"kind": "speed", "results": [{"cell": "lstm", "shape": [3, 2, 2, 4], "entrants": entrants}]}
+    curve = [_point(2, {"jaxrnn": 0.001, "torch": 0.004}), _point(8, {"jaxrnn": 0.002, "torch": 0.016})]
+    scaled = {"kind": "scaling", "cell": "gru", "axes": {"time": curve}}
+    files = tmp_path / "race.json", tmp_path / "scaled.json"
+    for file, result in zip(files, (race, scaled), strict=True):
+        file.write_text(json.dumps(result))
+    written = plots.main([*map(str, files), "--out", str(tmp_path / "a")])
+    assert [path.name for path in written] == ["race-forward.svg", "scaled.svg"]
+    again = plots.main([*map(str, files), "--out", str(tmp_path / "b")])
+    assert [path.read_bytes() for path in written] == [path.read_bytes() for path in again]
+    (axes,) = plots.race(race, "forward").axes
+    assert [bar.get_width() for bar in axes.patches] == [1, 0.5, 0.75, plots.WIDEST]  # type: ignore[attr-defined]
+    assert [text.get_text() for text in axes.texts] == ["2 ms", "0.50", "0.75", "12.50"]
+    (axes,) = plots.scaling(scaled).axes
+    assert [list(line.get_ydata()) for line in axes.lines] == [[1, 2], [4, 16]]  # type: ignore[arg-type]
+    with pytest.raises(SystemExit, match="none of a result of kind 'peak'"):
+        plots.figures({"kind": "peak"})
+
+
+def test_progress_goes_from_nothing_to_all():
+    told: list[float] = []
+    task, modules = draw("elman", Shape(3, 2, 2, 4)), {name: MODULES[name] for name in ("jaxrnn", "torch")}
+    against_rivals.measure(
+        task, modules, "cpu", passes=["forward"], seconds=0, rounds=2, tell=lambda done, _: told.append(done)
+    )
+    assert told == [0, 0.25, 0.5, 0.75, 1]
+
+
 def test_absent_and_failing_rivals_are_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(rivals.RIVALS, "nobody", "nobody")
     modules, absent = against_rivals.present(["nobody"])
@@ -199,6 +250,7 @@ def test_absent_and_failing_rivals_are_named(monkeypatch: pytest.MonkeyPatch):
     )
     assert row["entrants"]["bad"] == {"failed": "RuntimeError: no kernel"}
     result = {"kind": "speed", "clock": "wall", **machine.describe([]), "absent": absent, "results": [row]}
+    assert "Matrix products in bfloat16, where" in report.markdown(result | {"precision": "bfloat16"})
     table = report.markdown(result)
     assert "Absent: nobody" in table
     assert "failed: RuntimeError: no kernel" in table

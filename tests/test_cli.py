@@ -382,5 +382,8 @@ def test_bench_measures_in_a_clone_and_says_so_elsewhere(tmp_path, monkeypatch, 
     with jax.numpy_rank_promotion("allow"):
         main([*given, "--rounds", "1"])
     assert "| elman | 3, 2, 2, 4 | 1 |" in capsys.readouterr().out
+    assert "'tensorflow' is none of jaxrnn, " in refused(capsys, "bench", "--rivals", "torch,tensorflow")
+    assert "'sideways' is none of forward, " in refused(capsys, "bench", "--passes", "sideways")
+    assert "four positive whole numbers T,B,D,H" in refused(capsys, "bench", "--shape", "3,2,2")
     monkeypatch.chdir(tmp_path)
     assert "run this at the root of a clone" in refused(capsys, *given)

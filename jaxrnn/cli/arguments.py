@@ -188,5 +188,7 @@ def add_bench(commands: Any) -> None:
     add("--rivals", metavar="A,B", help="such as torch,flax-nnx,jaxrnn-cores (default: all)")
     add("--passes", metavar="A,B", help="of forward,gradient,training (default: all)")
     add("--rounds", type=whole(1), metavar="N", help="rounds (default: what --seconds allows)")
-    add("--seconds", type=whole(1), metavar="N", help="for all rounds together (default: 400)")
+    add("--seconds", type=whole(1), metavar="N", help="for all of it, compilation included (default: 1200)")
+    precisions = ["float32", "tensorfloat32", "bfloat16"]
+    add("--precision", choices=precisions, help="of all matrix products, where the device can")
     add("--out", metavar="FILE", help="put what is measured into this file, as JSON")

@@ -16,12 +16,20 @@ def run_bench(options: argparse.Namespace) -> None:
             "clone of the repository, after pip install -e '.[bench]'"
         )
     sys.path.insert(0, str(Path.cwd()))
-    arguments = [
-        f"--{name}={getattr(options, name)}" for name in ("rounds", "seconds", "out") if getattr(options, name)
-    ]
+    race = importlib.import_module("benchmarks.against_rivals")
+    single = ("rounds", "seconds", "precision", "out")
+    arguments = [f"--{name}={getattr(options, name)}" for name in single if getattr(options, name)]
+    for shape in options.shape or ():
+        try:
+            race.shape_of(shape)
+        except argparse.ArgumentTypeError as error:
+            raise BadInputError(f"argument --shape: {error}") from None
     for name, given in {"cells": options.kind, "shapes": options.shape}.items():
         arguments += [f"--{name}", *given] if given else []
-    for name in ("rivals", "passes"):
-        given = getattr(options, name)
-        arguments += [f"--{name}", *given.split(",")] if given else []
-    importlib.import_module("benchmarks.against_rivals").main(arguments)
+    for name, known in {"rivals": race.rivals.RIVALS, "passes": race.PASSES}.items():
+        given = [part.strip() for part in (getattr(options, name) or "").split(",") if part.strip()]
+        for part in given:
+            if part not in known:
+                raise BadInputError(f"argument --{name}: {part!r} is none of {', '.join(known)}")
+        arguments += [f"--{name}", *given] if given else []
+    race.main(arguments)
