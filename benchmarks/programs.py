@@ -20,6 +20,8 @@ RIVALS = ("plain-scan", "flax-linen", "flax-nnx", "haiku")
 _IRRELEVANT = r"%[\w.-]+|, metadata=\{[^}]*\}|(?<=parameter)\(\d+\)"
 _BOOKKEEPING = re.compile(r"\)? (tuple|get-tuple-element|parameter|while)")
 
+_FREE = ("tuple", "get-tuple-element", "parameter", "constant", "bitcast")
+
 
 def instructions(entrant: Entrant, options: dict[str, Any] | None = None) -> Counter[str]:
     """The instructions of the compiled forward pass: operation, types, layouts; how many of each."""
@@ -36,6 +38,18 @@ def counts(function: Any, entrant: Entrant, options: dict[str, Any] | None = Non
     """How many fusions, loops, copies and so on the compiled program of a pass has, by operation."""
     text = function.lower(entrant.params, entrant.xs).compile(options).as_text()
     return Counter(re.findall(r"^\s+(?:ROOT )?%[\w.-]+ = .*?[\])}] ([a-z-]+)\(", text, re.MULTILINE))
+
+
+def kernels_a_step(function: Any, entrant: Entrant, options: dict[str, Any] | None = None) -> list[int]:
+    """What each innermost loop of the compiled program of a pass starts in every turn: fusions, products, copies."""
+    text = function.lower(entrant.params, entrant.xs).compile(options).as_text()
+    bodies = set(re.findall(r"body=%([\w.-]+)", text))
+    found = []
+    for name, body in re.findall(r"^%([\w.-]+) \(.*?\{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL):
+        operations = re.findall(r"^\s+(?:ROOT )?%[\w.-]+ = .*?[\])}] ([a-z-]+)\(", body, re.MULTILINE)
+        if name in bodies and "while" not in operations:
+            found.append(sum(operation not in _FREE for operation in operations))
+    return found
 
 
 def difference(a: Counter[str], b: Counter[str]) -> int:

@@ -184,6 +184,15 @@ def test_no_fusion_of_a_gradient_is_lost(cell: str, most: tuple[int, int, int]):
         assert 1 <= found[operation] <= bound, found
 
 
+@pytest.mark.parametrize(("cell", "most"), [("elman", (5, 8)), ("lstm", (10, 12)), ("gru", (8, 16))])
+def test_no_step_of_a_gradient_starts_more_kernels(cell: str, most: tuple[int, int]):
+    """In the loop over the steps forward, and in that on the way back."""
+    entrant = rivals.load("jaxrnn").build(draw(cell, Shape(16, 32, 64, 128)), "cpu")
+    found = programs.kernels_a_step(entrant.gradient, entrant, grid.AS_FOR_A_USER)
+    assert len(found) == 2
+    assert all(0 < kernels <= bound for kernels, bound in zip(sorted(found), most, strict=True)), found
+
+
 @pytest.mark.parametrize(("cell", "most"), [("elman", 0), ("lstm", 0), ("gru", 1)])
 def test_a_forward_pass_compiles_to_the_program_of_a_plain_scan(cell: str, most: int):
     shape, options = Shape(16, 32, 64, 128), grid.AS_FOR_A_USER
