@@ -9,7 +9,19 @@ from jaxrnn.cells.attention import (
     MultiplicativeAttention,
     MultiplicativeAttentionParams,
 )
-from jaxrnn.cells.base import Additive, Cell, Driven, Gated, Linear, Spatial, Transition, Weights, Wrapped, transition
+from jaxrnn.cells.base import (
+    Additive,
+    Affine,
+    Cell,
+    Driven,
+    Gated,
+    Linear,
+    Spatial,
+    Transition,
+    Weights,
+    Wrapped,
+    transition,
+)
 from jaxrnn.cells.conditioned import (
     Conditioned,
     ConditionedDriven,
@@ -63,6 +75,7 @@ __all__ = [
     "Additive",
     "AdditiveAttention",
     "AdditiveAttentionParams",
+    "Affine",
     "AttendAfter",
     "AttendBefore",
     "AttendBeforeState",

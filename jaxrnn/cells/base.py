@@ -69,7 +69,8 @@ class Driven(Cell):
 class Gated(Driven):
     """A driven cell that reads its state through products h(t-1) @ W and has no product after them.
 
-    `advance(s, u) = activate(s, u, h @ W)`. The gradient of W is then one product a block, `Σ_t h(t-1)ᵀ ∂L/∂a(t)`.
+    `advance(s, u) = activate(s, u, h @ W)`, for each sequence of a batch by itself. The gradient of W is then one
+    product a block, `Σ_t h(t-1)ᵀ ∂L/∂a(t)`.
     """
 
     @abc.abstractmethod
@@ -101,26 +102,19 @@ class Gated(Driven):
 
 
 class Weights(NamedTuple):
-    """What makes the sum that an `Additive` cell reads, z = x U + h W + b; n is hidden times the number of gates."""
+    """The weights of an `Affine` cell; n is hidden times the number of gates."""
 
     U: jax.Array  # (input, n)
-    W: jax.Array  # (hidden, n)
+    W: jax.Array  # (hidden, n), or what else `recurrent` may be
     b: jax.Array  # (n,)
 
 
-class Additive(Gated):
-    """A gated cell that reads nothing but the sum of drive and product: z(t) = x(t) U + h(t-1) W + b.
-
-    The sum is then all that is kept of a step for the way back, and for a small batch it is one product of (x, h).
-    """
+class Affine(Gated):
+    """A gated cell whose drive is u(t) = x(t) U + b."""
 
     @abc.abstractmethod
     def weights(self, params: Params) -> Weights:
         """U, W and b."""
-
-    @abc.abstractmethod
-    def gate(self, params: Params, state: State, z: jax.Array) -> State:
-        """s(t) from s(t-1) and z(t): element by element."""
 
     def drive(self, params: Params, x: Inputs) -> jax.Array:
         """u(t) = x(t) U + b."""
@@ -128,9 +122,20 @@ class Additive(Gated):
         checks.features(self, x, U.shape[0])
         return affine(x, U, b)
 
-    def recurrent(self, params: Params) -> jax.Array:
+    def recurrent(self, params: Params) -> Any:
         """W."""
         return self.weights(params).W
+
+
+class Additive(Affine):
+    """An affine cell that reads nothing but the sum of drive and product: z(t) = x(t) U + h(t-1) W + b.
+
+    The sum is then all that is kept of a step for the way back, and for a small batch it is one product of (x, h).
+    """
+
+    @abc.abstractmethod
+    def gate(self, params: Params, state: State, z: jax.Array) -> State:
+        """s(t) from s(t-1) and z(t): element by element."""
 
     def activate(self, params: Params, state: State, u: jax.Array, a: jax.Array) -> State:
         """s(t) = gate(s(t-1), u(t) + a(t))."""

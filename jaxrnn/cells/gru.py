@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxrnn.cells import checks
-from jaxrnn.cells.affine import add_row, affine
-from jaxrnn.cells.base import Gated
+from jaxrnn.cells.affine import add_row
+from jaxrnn.cells.base import Affine, Weights
 from jaxrnn.cells.initializers import uniform_by_hidden
 
 
@@ -31,7 +31,7 @@ class GRUState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class GRU(Gated):
+class GRU(Affine):
     """The gated recurrent unit, its reset after the matrix product (as in cuDNN and PyTorch).
 
         r, z = σ(b + h(t-1) W + x(t) U)                 reset and update gate, each with its own columns
@@ -72,12 +72,8 @@ class GRU(Gated):
     def initial_state(self, params: GRUParams, batch_shape: tuple[int, ...] = ()) -> GRUState:
         return GRUState(jnp.zeros((*batch_shape, self.hidden_size), params.W.dtype))
 
-    def drive(self, params: GRUParams, x: jax.Array) -> jax.Array:
-        checks.features(self, x, self.input_size)
-        return affine(x, params.U, params.b)
-
-    def recurrent(self, params: GRUParams) -> jax.Array:
-        return params.W
+    def weights(self, params: GRUParams) -> Weights:
+        return Weights(params.U, params.W, params.b)
 
     def hidden(self, params: GRUParams, state: GRUState) -> jax.Array:
         return state.h

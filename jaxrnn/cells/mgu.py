@@ -8,8 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxrnn.cells import checks
-from jaxrnn.cells.affine import affine
-from jaxrnn.cells.base import Gated
+from jaxrnn.cells.base import Affine, Weights
 from jaxrnn.cells.gru import GRUState
 from jaxrnn.cells.initializers import uniform_by_hidden
 
@@ -25,7 +24,7 @@ class MGUParams(NamedTuple):
 
 
 @dataclass(frozen=True)
-class MGU(Gated):
+class MGU(Affine):
     """The minimal gated unit: one gate that resets, before the matrix product, and updates.
 
         f    = σ(b + h(t-1) W + x(t) U)             the gate
@@ -62,12 +61,8 @@ class MGU(Gated):
     def initial_state(self, params: MGUParams, batch_shape: tuple[int, ...] = ()) -> GRUState:
         return GRUState(jnp.zeros((*batch_shape, self.hidden_size), params.W.dtype))
 
-    def drive(self, params: MGUParams, x: jax.Array) -> jax.Array:
-        checks.features(self, x, self.input_size)
-        return affine(x, params.U, params.b)
-
-    def recurrent(self, params: MGUParams) -> jax.Array:
-        return params.W[:, : self.hidden_size]
+    def weights(self, params: MGUParams) -> Weights:
+        return Weights(params.U, params.W[:, : self.hidden_size], params.b)
 
     def hidden(self, params: MGUParams, state: GRUState) -> jax.Array:
         return state.h

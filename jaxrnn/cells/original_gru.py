@@ -8,8 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxrnn.cells import checks
-from jaxrnn.cells.affine import affine
-from jaxrnn.cells.base import Gated
+from jaxrnn.cells.base import Affine, Weights
 from jaxrnn.cells.gru import GRUState
 from jaxrnn.cells.initializers import uniform_by_hidden
 
@@ -25,7 +24,7 @@ class OriginalGRUParams(NamedTuple):
 
 
 @dataclass(frozen=True)
-class OriginalGRU(Gated):
+class OriginalGRU(Affine):
     """The gated recurrent unit as first published, its reset before the matrix product.
 
         r, z = σ(b + h(t-1) W + x(t) U)                reset and update gate, each with its own columns
@@ -67,12 +66,8 @@ class OriginalGRU(Gated):
     def initial_state(self, params: OriginalGRUParams, batch_shape: tuple[int, ...] = ()) -> GRUState:
         return GRUState(jnp.zeros((*batch_shape, self.hidden_size), params.W.dtype))
 
-    def drive(self, params: OriginalGRUParams, x: jax.Array) -> jax.Array:
-        checks.features(self, x, self.input_size)
-        return affine(x, params.U, params.b)
-
-    def recurrent(self, params: OriginalGRUParams) -> jax.Array:
-        return params.W[:, : 2 * self.hidden_size]
+    def weights(self, params: OriginalGRUParams) -> Weights:
+        return Weights(params.U, params.W[:, : 2 * self.hidden_size], params.b)
 
     def hidden(self, params: OriginalGRUParams, state: GRUState) -> jax.Array:
         return state.h

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxrnn.cells import checks
-from jaxrnn.cells.affine import affine
-from jaxrnn.cells.base import Gated
+from jaxrnn.cells.base import Affine, Weights
 
 
 class SLSTMParams(NamedTuple):
@@ -32,7 +31,7 @@ class SLSTMState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SLSTM(Gated):
+class SLSTM(Affine):
     """Long short-term memory with an exponential input gate, whose cell is an average of what was written.
 
         ĩ, f̃, g̃, õ = b + h(t-1) W + x(t) U            each with its own columns; h W within each head
@@ -87,12 +86,8 @@ class SLSTM(Gated):
         zeros = jnp.zeros((*batch_shape, self.hidden_size), params.W.dtype)
         return SLSTMState(zeros, zeros, zeros, zeros)
 
-    def drive(self, params: SLSTMParams, x: jax.Array) -> jax.Array:
-        checks.features(self, x, self.input_size)
-        return affine(x, params.U, params.b)
-
-    def recurrent(self, params: SLSTMParams) -> jax.Array:
-        return params.W
+    def weights(self, params: SLSTMParams) -> Weights:
+        return Weights(params.U, params.W, params.b)
 
     def hidden(self, params: SLSTMParams, state: SLSTMState) -> jax.Array:
         return state.h

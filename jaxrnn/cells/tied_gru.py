@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxrnn.cells import checks
-from jaxrnn.cells.affine import add_row, affine
-from jaxrnn.cells.base import Gated
+from jaxrnn.cells.affine import add_row
+from jaxrnn.cells.base import Affine, Weights
 from jaxrnn.cells.gru import GRUState
 from jaxrnn.cells.initializers import uniform_by_hidden
 
@@ -26,7 +26,7 @@ class TiedGRUParams(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TiedGRU(Gated):
+class TiedGRU(Affine):
     """A `GRU` whose one gate both resets and updates, r = z; or, without the reset, updates only, r = 1.
 
         z    = σ(b + h(t-1) W + x(t) U)                 the gate
@@ -76,12 +76,8 @@ class TiedGRU(Gated):
     def initial_state(self, params: TiedGRUParams, batch_shape: tuple[int, ...] = ()) -> GRUState:
         return GRUState(jnp.zeros((*batch_shape, self.hidden_size), params.W.dtype))
 
-    def drive(self, params: TiedGRUParams, x: jax.Array) -> jax.Array:
-        checks.features(self, x, self.input_size)
-        return affine(x, params.U, params.b)
-
-    def recurrent(self, params: TiedGRUParams) -> jax.Array:
-        return params.W
+    def weights(self, params: TiedGRUParams) -> Weights:
+        return Weights(params.U, params.W, params.b)
 
     def hidden(self, params: TiedGRUParams, state: GRUState) -> jax.Array:
         return state.h

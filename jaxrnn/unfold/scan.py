@@ -1,5 +1,6 @@
 """Unfolding one step after another: the definition."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from jax import lax
 from jaxrnn.cells import checks
 from jaxrnn.cells.base import Driven, Inputs, State
 from jaxrnn.unfold import recurrence, sizes
+from jaxrnn.unfold.columns import columns, rows, step_in_columns
 from jaxrnn.unfold.method import Method, Solved, Step
 from jaxrnn.unfold.problem import Flags, Operands, Problem
 from jaxrnn.unfold.steps import steps_of
@@ -52,26 +54,45 @@ class Scan(Method):
         Differentiable by JAX.
         """
         step, items, driven = steps_of(problem, operands, xs, products)
+        in_columns = sizes.columns_pay(problem, operands)
+        if in_columns:
+            step, state = step_in_columns(problem, operands, driven, products), columns(state)
+
+        def take(state: State, now: tuple[Any, Flags]) -> tuple[State, tuple[State, Any]]:
+            new, a = step(state, now)
+            return new, (rows(new) if in_columns else new, a)
+
         ahead_pays = sizes.fetch_ahead(problem.cell, operands, problem.select(xs))
         if driven and isinstance(problem.cell, Driven):
             ahead_pays = jax.default_backend() == "cpu"
-        if not ahead_pays or not flags.time.size:
-            return self.recur(step, state, (items, flags), problem.reverse)
+        if ahead_pays and flags.time.size:
+            last, found = self._ahead(take, state, items, flags, problem.reverse)
+        else:
+            last, found = lax.scan(take, state, (items, flags), reverse=problem.reverse, unroll=self.unroll)
+        states, extras = found
+        return Solved(rows(last) if in_columns else last, states, extras, None)
 
-        # XLA's CPU compiler does not vectorise a pointwise kernel that slices its operand at an index known only
-        # at run time: the slice for the next step is made on its own, one step ahead.
+    def _ahead(
+        self, take: Callable[[State, tuple[Any, Flags]], Any], state: State, items: Any, flags: Flags, backward: bool
+    ) -> Any:
+        """`lax.scan`, the item of a step fetched one step ahead.
+
+        XLA's CPU compiler does not vectorise a pointwise kernel that slices its operand at an index known only at run
+        time: the slice for the next step is made on its own.
+        """
+
         def at(t: Any) -> Any:
             return jax.tree.map(lambda a: lax.dynamic_index_in_dim(a, t, keepdims=False), items)
 
         def ahead(carry: tuple[State, Any], flag: Flags) -> Any:
             (state, item), t = carry, flag.time - start
-            new, a = step(state, (item, flag))
-            return (new, at(t - 1 if problem.reverse else t + 1)), (new, a)
+            new, found = take(state, (item, flag))
+            return (new, at(t - 1 if backward else t + 1)), found
 
         start = flags.time[0]
-        first = state, at(flags.time.size - 1 if problem.reverse else 0)
-        (final, _), (states, extras) = lax.scan(ahead, first, flags, reverse=problem.reverse, unroll=self.unroll)
-        return Solved(final, states, extras, None)
+        first = state, at(flags.time.size - 1 if backward else 0)
+        (last, _), found = lax.scan(ahead, first, flags, reverse=backward, unroll=self.unroll)
+        return last, found
 
     def recur(
         self, step: Step, first: Any, items: Any, backward: bool, valid: jax.Array | None = None, axes: int = 0

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from jaxrnn.cells.base import Cell, Driven, Gated, Linear
+from jaxrnn.cells.base import Affine, Cell, Driven, Gated, Linear
 from jaxrnn.unfold.problem import Keep, Operands, Problem, row_shapes
 
 CACHE = 1 << 19  # bytes of a block's working set on a CPU: half of a core's second-level cache
@@ -26,6 +26,7 @@ NEWTON_LONGEST = 1 << 14  # steps of a window of Newton's method
 NEWTON_WINDOW = 1 << 24  # bytes of its Jacobians on a CPU; a prefix scan holds about four times as much
 NEWTON_LAUNCHES = 1 << 29  # the same on an accelerator; a guess, not measured
 NEWTON_COLUMNS = 1 << 22  # bytes of the Jacobian-vector products that are there at once, of which a diagonal is kept
+COLUMNS = 8, 64  # rows of a batch that lie side by side as columns: at least, at most
 KEEP_PRODUCTS = 128 << 20  # bytes of recurrent products that may be kept for every step
 KEEP_STATES = 64 << 20  # bytes of states that may be kept for every step
 KEEP_BESIDE = 3  # times what lives anyway: xs, outputs, and √τ steps that are recomputed at once
@@ -137,6 +138,40 @@ def join_products(operands: Operands, features: int, copies: int = 1) -> bool:
     if copies > 1:
         return features >= JOINED_FEATURES
     return rows(operands.state) <= 4 and tree_bytes(operands.params) <= CACHE
+
+
+def columns_pay(problem: Problem, operands: Operands) -> bool:
+    """Whether states are to have their batch as the last axis: on a CPU, where each step multiplies some rows."""
+    if jax.default_backend() != "cpu" or not COLUMNS[0] <= rows(operands.state) <= COLUMNS[1]:
+        return False
+    return all(s.dtype == "float32" for s in jax.tree.leaves(operands.state)) and columns_fit(problem, operands)
+
+
+def columns_fit(problem: Problem, operands: Operands) -> bool:
+    """Whether a step can be taken with the batch as the last axis, and nothing need be transposed."""
+    cell, leaves = problem.cell, jax.tree.leaves(operands.state)
+    if not isinstance(cell, Affine) or any(s.ndim != 2 or s.shape[0] != leaves[0].shape[0] for s in leaves):
+        return False
+    weights = jax.eval_shape(cell.weights, operands.params)
+    if not isinstance(weights.W, jax.ShapeDtypeStruct) or weights.W.ndim != 2 or weights.U.ndim != 2:
+        return False
+    x = problem.select(row_shapes(operands.xs))
+    if getattr(x, "shape", ())[:-1] != leaves[0].shape[:1] or problem.batch_axes(operands) != 1:
+        return False
+    return not reads_matrices(cell, operands, x)
+
+
+def reads_matrices(cell: Affine, operands: Operands, x: Any) -> bool:
+    """Whether what follows the recurrent products reads more of the parameters than rows."""
+    params, state = operands.params, operands.state
+
+    def after(params: Any, state: Any, u: Any, a: Any) -> Any:
+        return cell.hidden(params, state), cell.activate(params, state, u, a)
+
+    u, a = jax.eval_shape(cell.drive, params, x), jax.eval_shape(cell.recur, params, state)
+    jaxpr = jax.make_jaxpr(after)(params, state, u, a).jaxpr
+    read = {v for equation in jaxpr.eqns for v in equation.invars if not hasattr(v, "val")}
+    return any(v.aval.ndim > 1 and v in read for v in jaxpr.invars[: len(jax.tree.leaves(params))])
 
 
 def fetch_ahead(cell: Cell, operands: Operands, items: Any) -> bool:
