@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--hidden", type=int, default=64, help="of the Tree-LSTM (default: 64)")
     parser.add_argument("--text-hidden", type=int, default=128, help="of the LSTM (default: 128)")
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=12, help="(default: 12)")
     parser.add_argument("--rate", type=float, default=4e-3, help="of Adam, decayed by a cosine (default: 4e-3)")
     parser.add_argument("--only", choices=["trees", "text"])
     chosen = parser.parse_args(arguments)
