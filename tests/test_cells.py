@@ -18,6 +18,7 @@ from jaxrnn import (
     Driven,
     Elman,
     Gated,
+    LayerNormLSTM,
     LeakyElman,
     Linear,
     MinGRU,
@@ -27,9 +28,13 @@ from jaxrnn import (
     OriginalGRU,
     PeepholeLSTM,
     Readout,
+    Reservoir,
     Stack,
+    StateNoise,
     Supervised,
     TiedGRU,
+    Zoneout,
+    perturbed,
     transition,
     unfold,
 )
@@ -214,6 +219,29 @@ def test_a_leaky_net_with_a_fixed_rate(key: jax.Array) -> None:
         found = cell.step(fixed, state, x).h
         assert found.dtype == jnp.float32
         np.testing.assert_allclose(found, (1 - rate) * state.h + rate * expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        Reservoir(2, 3, leak=np.float32(0.3)),  # pyright: ignore[reportArgumentType]
+        LeakyElman(2, 3, np.float32(0.3)),  # pyright: ignore[reportArgumentType]
+        LayerNormLSTM(2, 3, np.float32(0.3)),  # pyright: ignore[reportArgumentType]
+        perturbed(LSTM(2, 3), Zoneout(np.float32(0.3))),
+        perturbed(LSTM(2, 3), StateNoise(np.float32(0.3))),
+    ],
+    ids=["reservoir", "leaky", "layer_norm", "zoneout", "state_noise"],
+)
+def test_numbers_of_numpy_do_not_widen_a_state(cell: Any, key: jax.Array) -> None:
+    def step(key: jax.Array) -> Any:
+        params = cell.init(key, jnp.bfloat16)
+        state, x = cell.initial_state(params), jnp.ones(2, jnp.bfloat16)
+        if not hasattr(cell, "draw"):
+            return [cell.step(params, state, x)]
+        drawn = jax.tree.map(lambda a: a[0], cell.draw(key, params, 1, ()))
+        return [cell.step(params, state, (x, None)), cell.step(params, state, (x, drawn))]
+
+    assert {leaf.dtype for leaf in jax.tree.leaves(jax.eval_shape(step, key))} == {jnp.dtype(jnp.bfloat16)}
 
 
 @pytest.mark.usefixtures("x64")

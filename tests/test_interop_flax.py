@@ -152,6 +152,7 @@ def _without_c(tree: Any) -> Any:
     return tree
 
 
+BETWEEN = Sequential([Dropout(0.1), Recurrent(LSTM(D, H), reverse=True), Dropout(0.25), Elman(H, 1), Dropout(0.5)])
 LAYERS = (
     Elman(D, H, activation="relu"),
     Sequential([Recurrent(LSTM(D, H), reverse=True), Bidirectional(GRU(H, H), Elman(H, H), "mean"), GRU(H, 1)]),
@@ -162,8 +163,11 @@ LAYERS = (
 
 @pytest.mark.parametrize(
     ("layer", "api"),
-    [*((layer, api) for layer in LAYERS[:3] for api in (nnx, linen)), (LAYERS[3], linen)],
-    ids=[*(f"{name}-{api}" for name in ("cell", "sequential", "bidirectional") for api in ("nnx", "linen")), "mgu"],
+    [*((layer, api) for layer in (*LAYERS[:3], BETWEEN) for api in (nnx, linen)), (LAYERS[3], linen)],
+    ids=[
+        *(f"{name}-{api}" for name in ("cell", "sequential", "bidirectional", "dropout") for api in ("nnx", "linen")),
+        "mgu",
+    ],
 )
 def test_out_and_in_again_is_the_same(layer: Any, api: Any) -> None:
     dtype = jnp.bfloat16 if isinstance(layer, Elman) else jnp.float32
@@ -175,6 +179,22 @@ def test_out_and_in_again_is_the_same(layer: Any, api: Any) -> None:
     assert all(
         a.dtype == b.dtype and (a == b).all() for a, b in zip(*map(jax.tree.leaves, (found, params)), strict=True)
     )
+
+
+def test_dropout_between_layers(rng: np.random.Generator) -> None:
+    """It is the identity in evaluation, as the modules are made; nnx's drops after `train()`."""
+    params = BETWEEN.init(jax.random.key(0))
+    xs = jnp.asarray(rng.normal(size=(B, T, D)), jnp.float32)
+    expected = BETWEEN.apply(params, xs, time_axis=1).outputs
+    by_nnx: Any = to_flax(BETWEEN, params)
+    module, variables = to_flax(BETWEEN, params, linen)
+    grid.close((by_nnx(xs), module.apply(variables, xs)), (expected, expected), 1e-5, 1e-5)
+    by_nnx.train()
+    assert 0.3 < np.mean(by_nnx(xs) == 0) < 0.7
+    module = linen.Sequential([*module.layers[:-1], linen.Dropout(0.5, deterministic=False)])
+    dropped = module.apply(variables, xs, rngs={"dropout": jax.random.key(1)})
+    assert 0.3 < np.mean(dropped == 0) < 0.7
+    assert from_flax((module, variables))[0] == BETWEEN
 
 
 def test_stacks_become_layers() -> None:
@@ -243,6 +263,19 @@ REFUSED = {
         ValueError,
         "backward_rnn reads 3 entries, but forward_rnn 2",
     ),
+    "sizes beside dropout": (
+        lambda: nnx.Sequential(
+            nnx.Dropout(0.5), _rnn(nnx.GRUCell, D, jnp.float32), nnx.Dropout(0.1), _rnn(nnx.GRUCell, D, jnp.float32)
+        ),
+        ValueError,
+        "layers/3 reads 2 entries, but the layer below gives 3",
+    ),
+    "rate": (lambda: nnx.Dropout(1.0), ValueError, "Dropout: rate must be at least 0 and below 1, got 1.0"),
+    "broadcast": (
+        lambda: nnx.Sequential(_rnn(nnx.GRUCell, D, jnp.float32), nnx.Dropout(0.5, broadcast_dims=(1,))),
+        ValueError,
+        r"layers/1/Dropout: broadcast_dims must be \(\), got \(1,\)",
+    ),
     "nothing": (lambda: nnx.Sequential(), ValueError, "Sequential holds no layers"),
     "function": (
         lambda: nnx.Sequential(_rnn(nnx.GRUCell, D, jnp.float32), jnp.tanh),
@@ -272,8 +305,8 @@ def test_what_flax_cannot_hold_is_named() -> None:
     params = GRU(D, H).init(jax.random.key(0))
     with pytest.raises(ValueError, match=r"nnx.GRUCell has no bias inside the reset, .*: pass api=flax.linen"):
         to_flax(GRU(D, H), params)
-    with pytest.raises(TypeError, match=r"Dropout has no counterpart in Flax: .* jaxrnn.interop.nnx.Recurrent"):
-        to_flax(Sequential([GRU(D, H), Dropout(0.5)]), (params, None), linen)
+    with pytest.raises(TypeError, match=r"Residual has no counterpart in Flax: .* jaxrnn.interop.nnx.Recurrent"):
+        to_flax(Sequential([GRU(D, H), Residual(Dropout(0.5))]), (params, None), linen)
     with pytest.raises(ValueError, match=r"params.c has 3 entries that are NaN"):
         to_flax(GRU(D, H), params._replace(c=params.c * jnp.nan), linen)
     with pytest.raises(TypeError, match=r"api must be flax.nnx or flax.linen, got 'nnx'"):
@@ -427,6 +460,12 @@ def test_parameters_and_variables() -> None:
         ours_nnx.Recurrent(layer)
     with pytest.raises(ValueError, match=r"nnx.Recurrent: params must have the structure"):
         ours_nnx.Recurrent(layer, params=params.forward)
+    module: Any = ours_nnx.Recurrent(layer, params=params)
+    for wrong in (0, jax.random.key(0)):
+        with pytest.raises(TypeError, match=r"nnx.Recurrent: rngs must be an nnx.Rngs, got .*: pass rngs=nnx.Rngs\(0"):
+            ours_nnx.Recurrent(layer, rngs=wrong)  # pyright: ignore[reportArgumentType]
+        with pytest.raises(TypeError, match=r"rngs must be an nnx.Rngs, got .*: pass rngs=nnx.Rngs\(dropout=0\)"):
+            module(jnp.ones((B, T, D), jnp.bfloat16), rngs=wrong)
     spatial = ConvLSTM((4, 4), 1, 2, (3, 3))
     for each in (spatial, Sequential([Residual(Recurrent(Stack([spatial])))])):
         with pytest.raises(TypeError, match=r"nnx.Recurrent: Flax has time next to the features, where ConvLSTM"):

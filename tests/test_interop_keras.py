@@ -23,7 +23,7 @@ from jaxrnn import GRU, LSTM, Elman, OriginalGRU, Stack
 from jaxrnn.cells import activations
 from jaxrnn.interop.keras import from_keras, to_keras
 from jaxrnn.interop.keras_cells import ACTIVATIONS
-from jaxrnn.layers import Bidirectional, Recurrent, Sequential
+from jaxrnn.layers import Bidirectional, Dropout, Recurrent, Residual, Sequential
 from tests import grid
 
 B, T, D, H = 4, 5, 2, 3
@@ -156,6 +156,17 @@ LAYERS = {
     ),
     "bidirectional": Bidirectional(LSTM(D, H), Elman(D, H, activation="relu"), "product"),
     "recurrent": Recurrent(GRU(D, H), reverse=True),
+    "dropout": Sequential(
+        [
+            Dropout(0.1),
+            Bidirectional(GRU(D, H), GRU(D, H)),
+            Dropout(0.25),
+            Recurrent(LSTM(2 * H, H), reverse=True),
+            Dropout(0),
+            Recurrent(LSTM(H, H), reverse=True),
+            Dropout(0.5),
+        ]
+    ),
 }
 
 
@@ -164,6 +175,26 @@ def test_out_and_in_again_is_the_same(name: str) -> None:
     layer = LAYERS[name]
     params = layer.init(jax.random.key(0), jnp.bfloat16 if name == "recurrent" else jnp.float32)
     _same(from_keras(to_keras(layer, params)), layer, params)
+
+
+def test_dropout_between_layers(tmp_path: Path, rng: np.random.Generator) -> None:
+    """It goes through objects and files; in Keras it is the identity in evaluation, and drops in training."""
+    layer: Any = LAYERS["dropout"]
+    params = layer.init(jax.random.key(0))
+    made = to_keras(layer, params)
+    for name in ("model.keras", "model.weights.h5", "model.h5"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # says that a format is old
+            (made.save_weights if "weights" in name else made.save)(tmp_path / name)
+        _same(from_keras(tmp_path / name, layer=None if name == "model.keras" else layer), layer, params)
+    xs = rng.normal(size=(B, T, D)).astype(np.float32)
+    expected = layer.apply(params, jnp.asarray(xs), time_axis=1).outputs[:, ::-1]  # the last is in reverse there
+    grid.close(np.asarray(made(xs)), expected, 1e-5, 1e-5)
+    above = keras.Sequential(made.layers[-1:])
+    zeros = np.asarray(above(np.ones((100, 100), np.float32), training=True)) == 0
+    assert 0.4 < zeros.mean() < 0.6
+    last = keras.Sequential([keras.Input((None, D)), K.LSTM(H), K.Dropout(0.5)])  # of the last output alone
+    assert from_keras(last)[0] == Sequential([LSTM(D, H), Dropout(0.5)])
 
 
 def test_stacks_become_layers() -> None:
@@ -274,6 +305,8 @@ REFUSED = {
     "unbuilt": (lambda: K.LSTM(H), ValueError, "lstm.* has no weights yet"),
     "subclass": (lambda: Own(H), TypeError, "own.* is of the kind Own, not one of Keras itself"),
     "kind": (lambda: K.Dense(3), TypeError, "dense.* is of the kind Dense: pass SimpleRNN"),
+    "rate": (lambda: K.Dropout(1.0), ValueError, "dropout.*: rate must be at least 0 and below 1, got 1.0"),
+    "noise": (lambda: K.Dropout(0.5, (None, 1, D)), ValueError, r"dropout.*: noise_shape must be None, got .*1"),
     "sequences": (lambda: [_lstm(), _lstm()], ValueError, "lstm.* has layers after it, but not return_sequences=True"),
     "sizes": (lambda: [_lstm(return_sequences=True), _lstm()], ValueError, r"kernel has shape \(2, 12\), expected \(3"),
     "nan": (_nan, ValueError, "lstm.*/bias has 12 entries that are NaN"),
@@ -297,6 +330,8 @@ def test_what_keras_cannot_hold_is_named() -> None:
     refused(Sequential([Recurrent(GRU(D, H), reverse=True), Bidirectional(GRU(H, H), GRU(H, H))]), "would read it rev")
     refused(Bidirectional(Sequential([GRU(D, H)]), GRU(D, H)), "each direction .* must be Recurrent", TypeError)
     refused(grid.Tied(D, H), "Tied has no counterpart in Keras", TypeError)
+    refused(Sequential([Dropout(0.5)]), "has no recurrent layer")
+    refused(Sequential([GRU(D, D), Residual(Dropout(0.5))]), "Residual has no counterpart in Keras", TypeError)
     with pytest.raises(ValueError, match="to_keras: params must have the structure"):
         to_keras(GRU(D, H), ())
 
@@ -453,10 +488,12 @@ def test_names_and_layers_are_for_some_sources(model: Any, files: Path, tmp_path
         from_keras(model, names=["first", "third"])
     with pytest.raises(TypeError, match=r"names must be the name of a layer, or a list of names, got \[3\]"):
         from_keras(model, names=[3])  # pyright: ignore[reportArgumentType]
-    with pytest.raises(TypeError, match=r"symbols is of the kind Embedding: .* the names of those to read"):
-        from_keras(files / "model.keras")
+    there = r"pass names= of those to read, in order, here \['first', 'both', 'last'\]"
+    for source in (model, files / "model.keras"):
+        with pytest.raises(TypeError, match=f"symbols is of the kind Embedding: .* or Dropout; of a model, {there}"):
+            from_keras(source)
     twice = keras.Model(model.inputs, model.outputs)
-    with pytest.raises(ValueError, match=r"only keras.Sequential runs its layers one after another: pass names"):
+    with pytest.raises(ValueError, match=f"only keras.Sequential runs its layers one after another: {there}"):
         from_keras(twice)
     assert from_keras(twice, names=NAMES)[0] == EXPECTED
 

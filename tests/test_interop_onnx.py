@@ -182,6 +182,9 @@ def test_one_node_of_several_is_chosen(key: jax.Array) -> None:
     for wrong in ("layer", 4, -1):
         with pytest.raises(ValueError, match=f"node={wrong!r} is not one of .*: {there}"):
             from_onnx(model, node=wrong)
+    for wrong in (True, 1.0):
+        with pytest.raises(TypeError, match=f"^from_onnx: node must be a name, a number from 0, or None, got {wrong}"):
+            from_onnx(model, node=wrong)  # pyright: ignore[reportArgumentType]
 
 
 def test_memory_is_not_shared() -> None:
@@ -279,7 +282,7 @@ def test_models_that_are_none(tmp_path: Path, key: jax.Array) -> None:
         path.write_bytes(content)
         with pytest.raises(ValueError, match=rf"model.onnx: {message}"):
             from_onnx(path)
-    with pytest.raises(FileNotFoundError, match=r"gone.onnx: no such file"):
+    with pytest.raises(FileNotFoundError, match=r"^from_onnx: .*gone.onnx: no such file"):
         from_onnx(tmp_path / "gone.onnx")
     with pytest.raises(TypeError, match="expected a ModelProto or a path, got NodeProto"):
         from_onnx(model.graph.node[0])

@@ -244,23 +244,43 @@ def test_files_that_are_not_what_their_names_say(tmp_path: Path) -> None:
     torch.save(made("gru").state_dict(), tmp_path / "whole.pt")
     (tmp_path / "cut.pth").write_bytes((tmp_path / "whole.pt").read_bytes()[:-200])
     torch.save([torch.ones(3)], tmp_path / "list.pt")
-    torch.save({"epoch": 3, "model": made("gru").state_dict()}, tmp_path / "checkpoint.pt")
+    torch.save({"epoch": 3, "model": {"weight": torch.ones(3)}}, tmp_path / "checkpoint.pt")
     (tmp_path / "text.safetensors").write_text("weights")
     (tmp_path / "weights.txt").write_text("weights")
     message = {
         "list.pt": "expected a state dict, with names for its entries, got list",
-        "checkpoint.pt": "epoch is no tensor but int",
+        "checkpoint.pt": "a checkpoint with the parts 'model', none with recurrent weights: pass a state dict",
         "text.safetensors": "not a whole safetensors file",
         "weights.txt": "expected a .safetensors, .pt, .pth, .bin or .ckpt file",
     }
     for path in sorted(tmp_path.iterdir()):
         if path.name != "whole.pt":
             expected = message.get(path.name, "not a whole PyTorch file of nothing but tensors")
-            with pytest.raises(ValueError, match=rf"{path.name}: {expected}"):
+            with pytest.raises(ValueError, match=rf"^from_torch: .*{path.name}: {expected}"):
                 from_torch(path)
     assert not trap.exists()
-    with pytest.raises(FileNotFoundError, match=r"gone.pt: no such file"):
-        from_torch(tmp_path / "gone.pt")
+    for name in ("gone.pt", "gone.safetensors"):
+        with pytest.raises(FileNotFoundError, match=rf"^from_torch: .*{name}: no such file"):
+            from_torch(tmp_path / name)
+
+
+def test_a_checkpoint_holds_a_state_dict(tmp_path: Path) -> None:
+    """As trainers write it: the state dict beside the epoch and the optimizer's state, its names with a prefix."""
+    module = made("lstm", torch.float32)
+    layer, expected = from_torch(module)
+    weights = {f"model.rnn.{name}": a for name, a in module.state_dict().items()}
+    state = torch.optim.Adam(module.parameters()).state_dict()
+    for checkpoint in (
+        {"epoch": 3, "state_dict": weights, "optimizer_states": [state]},
+        {"step": torch.tensor(3), "model": weights, "optimizer": state | {"state": {0: {"step": torch.tensor(1.0)}}}},
+    ):
+        torch.save(checkpoint, tmp_path / "last.ckpt")
+        for source in (checkpoint, tmp_path / "last.ckpt"):
+            again, params = from_torch(source, prefix="model.rnn.")
+            assert again == layer
+            jax.tree.map(np.testing.assert_array_equal, params, expected)
+    with pytest.raises(ValueError, match=r"last.ckpt: model: neither .*: pass prefix= one of 'model.rnn.'"):
+        from_torch(tmp_path / "last.ckpt")
 
 
 def entries(**changed: Any) -> dict[str, np.ndarray]:
@@ -292,6 +312,12 @@ BAD = {
     "sparse": ({"weight_ih": torch.ones(2, 2).to_sparse()}, {}, "weight_ih is not a plain tensor"),
     "projected gru": (entries() | {"weight_hr_l0": f32(3, 3)}, {}, "its rows must be 4 times hidden = 3"),
     "numbers for names": ({0: f32(3)}, {}, "expected a state dict, with names for its entries, got dict"),
+    "two state dicts": (
+        {"model": entries(), "average": entries()},
+        {},
+        "a checkpoint with recurrent weights in several parts, 'average', 'model': pass one of these as source",
+    ),
+    "no state dict": ({"a": {"b": entries()}}, {}, "a checkpoint with the parts 'a', none with recurrent weights"),
     "nothing": ({}, {}, "neither weight_hh_l0 nor weight_hh is there$"),
     "prefix": (
         {f"{of}.rnn.{name}": a for of in "ab" for name, a in entries().items()},

@@ -77,7 +77,7 @@ def identity(params: Weighted, scale: float = 1.0) -> Weighted:
     """
     W, b = _square_gates("identity", params), _bias("identity", params)
     hidden = W.shape[0]
-    gates = [scale * jnp.eye(hidden, dtype=W.dtype)] * (W.shape[1] // hidden)
+    gates = [(scale * jnp.eye(hidden)).astype(W.dtype)] * (W.shape[1] // hidden)
     return _replace(params, W=jnp.concatenate(gates, axis=1), b=jnp.zeros_like(b))
 
 

@@ -103,7 +103,8 @@ class Reservoir(Additive):
         return state.h
 
     def gate(self, params: ReservoirParams, state: ReservoirState, z: jax.Array) -> ReservoirState:
-        return ReservoirState((1 - self.leak) * state.h + self.leak * jnp.tanh(z))
+        leak = float(self.leak)  # a number of NumPy would widen the state
+        return ReservoirState((1 - leak) * state.h + leak * jnp.tanh(z))
 
     def output(self, params: ReservoirParams, state: ReservoirState) -> jax.Array:
         return state.h

@@ -51,7 +51,7 @@ class StateNoise(Perturbation):
         def noise(key: jax.Array, scale: float, s: jax.ShapeDtypeStruct) -> jax.Array:
             if not jnp.issubdtype(s.dtype, jnp.inexact):
                 return jnp.zeros(s.shape, s.dtype)
-            return scale * jax.random.normal(key, s.shape, s.dtype)
+            return float(scale) * jax.random.normal(key, s.shape, s.dtype)
 
         return jax.tree.unflatten(structure, [noise(*item) for item in zip(keys, scales, leaves, strict=True)])
 

@@ -53,6 +53,6 @@ class Zoneout(Perturbation):
     def apply(self, before: State, new: State, drawn: Any) -> State:
         if drawn is None:
             rates = like_state(self, "rate", self.rate, new)
-            return apply_to_floats(lambda old, value, rate: value + rate * (old - value), before, new, rates)
+            return apply_to_floats(lambda old, value, rate: value + float(rate) * (old - value), before, new, rates)
         check_drawn(self, drawn, new, boolean=True)
         return apply_to_floats(lambda old, value, mask: jnp.where(mask, old, value), before, new, drawn)

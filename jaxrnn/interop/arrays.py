@@ -48,11 +48,31 @@ def framework(name: str, why: str) -> Any:
         raise ModuleNotFoundError(f"{why} needs {name}: pip install 'jaxrnn[interop]'", name=error.name) from error
 
 
-def read_safetensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
+def there(where: str, path: str | os.PathLike) -> Path:
+    """The path of a file.
+
+    Args:
+        where: what begins the error.
+        path: the file.
+
+    Raises:
+        FileNotFoundError: no such file.
+
+    Example:
+        there("from_onnx", "model.onnx").read_bytes()
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{where}: {path}: no such file")
+    return path
+
+
+def read_safetensors(path: str | os.PathLike, where: str = "read_safetensors") -> dict[str, np.ndarray]:
     """The arrays of a safetensors file, by name.
 
     Args:
         path: the file.
+        where: what begins every error.
 
     Raises:
         FileNotFoundError: no such file.
@@ -61,17 +81,17 @@ def read_safetensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
     Example:
         read_safetensors("model.safetensors")["rnn.weight_ih_l0"].shape
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+    path = there(where, path)
     try:
         entries = safetensors.deserialize(path.read_bytes())
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{path}: not a whole safetensors file ({error})") from None
+        raise ValueError(f"{where}: {path}: not a whole safetensors file ({error})") from None
     found = {}
     for name, entry in entries:
         if entry["dtype"] not in _TYPES:
-            raise ValueError(f"{path}: {name} is of type {entry['dtype']}, which cannot be read: convert it first")
+            raise ValueError(
+                f"{where}: {path}: {name} is of type {entry['dtype']}, which cannot be read: convert it first"
+            )
         found[name] = np.frombuffer(entry["data"], _TYPES[entry["dtype"]]).reshape(entry["shape"])
     return found
 

@@ -23,6 +23,7 @@ def from_flax(source: Any, *, dtype: DTypeLike | None = None) -> tuple[Layer | C
     | `MGUCell`, of linen alone | `TiedGRU` with its `reset_gate`; `MGU` is the paper's, whose equations differ |
     | `RNN(cell)` | `Recurrent(cell)`, with its `reverse` |
     | `Bidirectional` | `Bidirectional` with its `merge_fn` |
+    | `Dropout`, without broadcast_dims | `Dropout` |
     | `Sequential` of these | `Sequential` |
 
     Linen's carry `(c, h)` is `LSTMState(h, c)` here. Time is the first axis here unless `apply` is told otherwise.
@@ -72,10 +73,13 @@ def to_flax(layer: Layer | Cell, params: Params, api: ModuleType = nnx) -> Any:
     """A cell or layer of this library as a Flax module: the way back of `from_flax`.
 
     An `LSTM` becomes an `OptimizedLSTMCell`. A layer in reverse becomes `RNN(cell, reverse=True, keep_order=True)`.
+    `Dropout` becomes one with `deterministic=True`, so that the module is in evaluation: for training, nnx has
+    `module.train()` (the dropout's keys then come from seed 0, which `nnx.reseed(module, dropout=...)` replaces), and
+    linen another `Dropout` in that place.
 
     Args:
-        layer: an `Elman`, `LSTM`, `GRU` or `TiedGRU`, or `Recurrent`, `Bidirectional` and `Sequential` of these,
-            or a `Stack`. Dropout within a `Recurrent` is left out.
+        layer: an `Elman`, `LSTM`, `GRU` or `TiedGRU`, or `Recurrent`, `Bidirectional` and `Sequential` of these, with
+            `Dropout` between them, or a `Stack`. Dropout within a `Recurrent` is left out.
         params: its parameters.
         api: `flax.nnx` or `flax.linen`.
 

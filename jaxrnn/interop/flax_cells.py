@@ -131,8 +131,8 @@ def kind(where: str, cell: Any, api: ModuleType) -> tuple[Any, dict[str, Any]]:
         raise TypeError(f"{where}: TiedGRU is linen's MGUCell, which nnx does not have: pass api=flax.linen")
     raise TypeError(
         f"{where}: {type(cell).__name__} has no counterpart in Flax: pass Elman, LSTM, GRU, TiedGRU (the MGUCell of "
-        "Flax), or Recurrent, Bidirectional and Sequential of these; jaxrnn.interop.nnx.Recurrent makes a Flax module "
-        "of any layer"
+        "Flax), or Recurrent, Bidirectional and Sequential of these, with Dropout; jaxrnn.interop.nnx.Recurrent makes "
+        "a Flax module of any layer"
     )
 
 

@@ -7,7 +7,7 @@ from flax import linen, nnx
 
 from jaxrnn.cells.base import Cell, Params
 from jaxrnn.interop import flax_cells
-from jaxrnn.layers import Bidirectional, BidirectionalParams, Recurrent, Sequential
+from jaxrnn.layers import Bidirectional, BidirectionalParams, Dropout, Recurrent, Sequential
 from jaxrnn.layers.bidirectional import MERGES
 
 _RNNS = linen.RNN, nnx.RNN
@@ -19,8 +19,8 @@ class Part(NamedTuple):
     layer: Any
     shapes: dict[str, tuple[int, ...]]  # of the arrays that it needs
     pack: Callable[[flax_cells.Arrays], Params]
-    inputs: int  # entries of x(t)
-    outputs: int | None  # entries of y(t); None where a function of the caller's says
+    inputs: int | None  # entries of x(t); None: any number, as many as y(t)
+    outputs: int | None  # entries of y(t); None where a function of the caller's says, or it has those of x(t)
     flips: bool = False  # whether Flax gives its outputs in reverse order
 
 
@@ -40,10 +40,20 @@ def read(where: str, module: Any, given: Mapping[str, Any], path: str, flipped: 
         return _bidirectional(where, module, given, path, flipped)
     if type(module) in (linen.Sequential, nnx.Sequential):
         return _sequential(where, module, given, path)
+    if type(module) in (linen.Dropout, nnx.Dropout):
+        return _dropout(where, module, path, flipped)
     raise TypeError(
         f"{where}: {path + ': ' if path else ''}{type(module).__name__} has no counterpart here: pass SimpleCell, "
-        "LSTMCell, OptimizedLSTMCell, GRUCell, MGUCell, or RNN, Bidirectional and Sequential of these"
+        "LSTMCell, OptimizedLSTMCell, GRUCell, MGUCell, or RNN, Bidirectional and Sequential of these, and Dropout"
     )
+
+
+def _dropout(where: str, module: Any, path: str, flipped: bool) -> Part:
+    if tuple(module.broadcast_dims):
+        raise ValueError(f"{where}: {path}Dropout: broadcast_dims must be (), got {module.broadcast_dims!r}")
+    if not 0 <= module.rate < 1:
+        raise ValueError(f"{where}: {path}Dropout: rate must be at least 0 and below 1, got {module.rate!r}")
+    return Part(Dropout(module.rate), {}, lambda found: None, None, None, flipped)
 
 
 def _scope(module: Any, attribute: str) -> str:
@@ -86,11 +96,10 @@ def _sequential(where: str, module: Any, given: Mapping[str, Any], path: str) ->
             raise TypeError(f"{where}: {path}layers {number} must be an RNN or a Bidirectional of such, got {layer!r}")
         here = f"layers/{number}" if isinstance(module, nnx.Module) else _scope(layer, f"layers_{number}")
         part = read(where, layer, given, f"{path}{here}/", flipped)
-        if parts and parts[-1].outputs not in (None, part.inputs):
-            raise ValueError(
-                f"{where}: {path}{here} reads {part.inputs} entries, but the layer below gives {parts[-1].outputs}"
-            )
-        parts.append(part)
+        below = parts[-1].outputs if parts else None
+        if None not in (below, part.inputs) and below != part.inputs:
+            raise ValueError(f"{where}: {path}{here} reads {part.inputs} entries, but the layer below gives {below}")
+        parts.append(part if part.inputs else part._replace(outputs=below))
         flipped = part.flips
     if not parts:
         raise ValueError(f"{where}: {path}Sequential holds no layers")
@@ -98,6 +107,6 @@ def _sequential(where: str, module: Any, given: Mapping[str, Any], path: str) ->
         Sequential([part.layer for part in parts]),
         {name: shape for part in parts for name, shape in part.shapes.items()},
         lambda found: tuple(part.pack(found) for part in parts),
-        parts[0].inputs,
+        next((part.inputs for part in parts if part.inputs), None),
         parts[-1].outputs,
     )

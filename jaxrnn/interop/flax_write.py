@@ -8,7 +8,7 @@ from flax import linen, nnx, traverse_util
 from jaxrnn.cells.gru import GRU
 from jaxrnn.interop import arrays, flax_cells
 from jaxrnn.interop.flatten import unstacked
-from jaxrnn.layers import Bidirectional, Recurrent, Sequential
+from jaxrnn.layers import Bidirectional, Dropout, Recurrent, Sequential
 from jaxrnn.layers.bidirectional import MERGES
 
 
@@ -19,6 +19,8 @@ def to_linen(where: str, layer: Any, params: Any) -> tuple[Any, dict[str, np.nda
         parts = [to_linen(where, one, p) for one, p in zip(layer.layers, params, strict=True)]
         flat = {f"layers_{k}/{name}": a for k, (_, found) in enumerate(parts) for name, a in found.items()}
         return linen.Sequential([module for module, _ in parts]), flat
+    if isinstance(layer, Dropout):
+        return linen.Dropout(float(layer.rate), deterministic=True), {}
     if isinstance(layer, Bidirectional):
         forward, f = to_linen(where, layer.forward, params.forward)
         backward, b = to_linen(where, layer.backward, params.backward)
@@ -40,6 +42,8 @@ def to_nnx(where: str, layer: Any, params: Any) -> Any:
     layer = unstacked(layer)
     if isinstance(layer, Sequential):
         return nnx.Sequential(*(to_nnx(where, one, p) for one, p in zip(layer.layers, params, strict=True)))
+    if isinstance(layer, Dropout):
+        return nnx.Dropout(float(layer.rate), deterministic=True, rngs=nnx.Rngs(dropout=0))
     if isinstance(layer, Bidirectional):
         forward, backward = to_nnx(where, layer.forward, params.forward), to_nnx(where, layer.backward, params.backward)
         return nnx.Bidirectional(_rnn(where, forward), _rnn(where, backward), **_merge(layer))

@@ -30,12 +30,14 @@ def from_keras(
     | `GRU` | `Recurrent(GRU)`; with `reset_after=False`, `Recurrent(OriginalGRU)` |
     | `go_backwards` | `reverse`; outputs stay beside the inputs of their time, where Keras gives the last first |
     | `Bidirectional` | `Bidirectional`; `concat`, `sum`, `ave`, `mul` are concatenate, sum, mean, product |
+    | `Dropout`, without noise_shape | `Dropout` |
     | a model, or a list of layers | `Sequential` |
 
     A mask of Keras that is True up to the length of a sequence is `lengths` here; a layer without bias has a bias of
-    zeros; states are in Keras' order, `LSTMState(h, c)`. What matters in training alone (dropout, regularizers,
-    constraints) and what is a matter of the call here (`stateful`, `return_state`, `return_sequences` of the last
-    layer) is not carried over. Files are read as data: nothing in them is executed, and Keras is not needed.
+    zeros; states are in Keras' order, `LSTMState(h, c)`. What matters in training alone (a recurrent layer's own
+    dropout, regularizers, constraints) and what is a matter of the call here (`stateful`, `return_state`,
+    `return_sequences` of the last layer) is not carried over. Files are read as data: nothing in them is executed, and
+    Keras is not needed.
 
     Args:
         source: a layer that is built; a model or list of such layers; the path of a `.keras` or `.weights.h5` file, or
@@ -87,7 +89,7 @@ def to_keras(layer: Layer | Cell, params: Params) -> Any:
 
     Args:
         layer: `Recurrent` or `Bidirectional` of `Elman`, `LSTM`, `GRU` or `OriginalGRU`, or such a cell; `Sequential`
-            of these, or a `Stack`. Dropout within a `Recurrent` is left out.
+            of these and of `Dropout`, or a `Stack`. Dropout within a `Recurrent` is left out.
         params: its parameters.
 
     Returns:
@@ -107,9 +109,12 @@ def to_keras(layer: Layer | Cell, params: Params) -> Any:
     perturbations.refuse(where, layer)
     flat = list(flatten(layer, params))
     serialized = keras_serialized.serialized(where, [inner for inner, _ in flat])
+    if not any(map(keras_serialized.sides, serialized)):
+        raise ValueError(f"{where}: {layer} has no recurrent layer")
     keras = keras_entries.framework(where)
-    made = [keras_write.built(keras, one, p) for one, (_, p) in zip(serialized, flat, strict=True)]
+    first = jax.tree.leaves(params)[0]  # U
+    dtype = str(first.dtype)
+    made = [keras_write.built(keras, one, p, dtype) for one, (_, p) in zip(serialized, flat, strict=True)]
     if not isinstance(unstacked(layer), Sequential):
         return made[0]
-    first = jax.tree.leaves(params)[0]  # U
-    return keras.Sequential([keras.Input((None, first.shape[0]), dtype=str(first.dtype)), *made])
+    return keras.Sequential([keras.Input((None, first.shape[0]), dtype=dtype), *made])

@@ -21,9 +21,11 @@ class Entry(NamedTuple):
 def from_objects(where: str, source: Any, names: Any) -> tuple[list[Entry], bool]:
     """The entries of Keras objects, and whether they are to be a Sequential."""
     keras = framework(where)
+    hint = ""
     if isinstance(source, keras.Model):
+        hint = keras_serialized.choice((layer.name, type(layer).__name__) for layer in source.layers)
         if names is None and not isinstance(source, keras.Sequential):
-            raise ValueError(f"{where}: only keras.Sequential runs its layers one after another: pass names=[...]")
+            raise ValueError(f"{where}: only keras.Sequential runs its layers one after another: {hint}")
         layers, single = source.layers, isinstance(names, str)
     elif isinstance(source, list | tuple):
         layers, single = source, isinstance(names, str)
@@ -38,14 +40,15 @@ def from_objects(where: str, source: Any, names: Any) -> tuple[list[Entry], bool
     entries = []
     for layer in _chosen(where, [(layer.name, layer) for layer in layers], names):
         serialized = keras.saving.serialize_keras_object(layer)
-        keras_serialized.known(where, layer.name, serialized)
+        keras_serialized.known(where, layer.name, serialized, hint)
         if not layer.built:
             raise ValueError(f"{where}: {layer.name} has no weights yet: build it, or call it, first")
-        sides = {"": layer}
+        within = {"": layer}
         if serialized["class_name"] == "Bidirectional":
-            sides = {"forward/": layer.forward_layer, "backward/": layer.backward_layer}
+            within = {"forward/": layer.forward_layer, "backward/": layer.backward_layer}
         found = {}
-        for side, rnn in sides.items():
+        for side in keras_serialized.sides(serialized):
+            rnn = within[side]
             weights = {name: getattr(rnn.cell, name, None) for name in WEIGHTS}
             found |= {side + n: keras.ops.convert_to_numpy(w.value) for n, w in weights.items() if w is not None}
         entries.append(Entry(layer.name, serialized, found))
@@ -56,13 +59,14 @@ def from_archive(where: str, path: Path, names: Any) -> tuple[list[Entry], bool]
     """The entries of a `.keras` file, and whether they are to be a Sequential."""
     configuration, weights = keras_files.read_archive(where, path)
     described = keras_files.layers(where, configuration)
+    hint = keras_serialized.choice((one["config"]["name"], one.get("class_name")) for _, one in described)
     if names is None and configuration.get("class_name") != "Sequential":
-        raise ValueError(f"{where}: only Sequential runs its layers one after another: pass names=[...]")
+        raise ValueError(f"{where}: only Sequential runs its layers one after another: {hint}")
     entries = []
     with keras_files.opened(where, weights) as group:
         for key, serialized in _chosen(where, [(one["config"]["name"], (key, one)) for key, one in described], names):
             name = serialized["config"]["name"]
-            keras_serialized.known(where, name, serialized)
+            keras_serialized.known(where, name, serialized, hint)
             entries.append(Entry(name, serialized, keras_files.read(where, group, key)))
     return entries, not isinstance(names, str)
 
@@ -77,11 +81,15 @@ def from_weights(where: str, path: Path, names: Any, layer: Any) -> tuple[list[E
     several = isinstance(layer, Sequential)
     serialized = keras_serialized.serialized(where, layer.layers if several else [layer])
     with keras_files.opened(where, path) as group:
+        weighted = [one for one in serialized if keras_serialized.sides(one)]
         keys = _keys(where, group, names, serialized)
-        if len(keys) != len(serialized):
-            raise ValueError(f"{where}: {len(keys)} names for {len(serialized)} layers")
+        if len(keys) != len(weighted):
+            raise ValueError(f"{where}: {len(keys)} names for {len(weighted)} layers")
         read = keras_old_files.read if keras_old_files.holds(group) else keras_files.read
-        entries = [Entry(key, one, read(where, group, key)) for key, one in zip(keys, serialized, strict=True)]
+        entries, left = [], iter(keys)
+        for one in serialized:
+            key = next(left) if one in weighted else None
+            entries.append(Entry(key or "dropout", one, read(where, group, key) if key else {}))
     for entry in entries:  # which the file says by what it holds
         for side, one in keras_serialized.sides(entry.serialized).items():
             one["config"]["use_bias"] = f"{side}bias" in entry.arrays or f"{side}kernel" not in entry.arrays
@@ -89,12 +97,13 @@ def from_weights(where: str, path: Path, names: Any, layer: Any) -> tuple[list[E
 
 
 def _keys(where: str, group: Any, names: Any, serialized: list[dict[str, Any]]) -> list[str]:
-    """The groups of the layers to read, in order."""
+    """The groups of the layers with weights to read, in order."""
+    count = sum(bool(keras_serialized.sides(one)) for one in serialized)
     if keras_old_files.holds(group):
         keys = keras_old_files.layer_names(where, group)
-        if names is None and len(keys) != len(serialized):
+        if names is None and len(keys) != count:
             raise ValueError(
-                f"{where}: {len(keys)} layers have weights ({arrays.listed(keys)}), expected {len(serialized)}: pass "
+                f"{where}: {len(keys)} layers have weights ({arrays.listed(keys)}), expected {count}: pass "
                 "the names of those to read"
             )
         return _chosen(where, [(key, key) for key in keys], names)
@@ -102,9 +111,11 @@ def _keys(where: str, group: Any, names: Any, serialized: list[dict[str, Any]]) 
     if names is not None:
         both = {name: key for key, name in found.items()} | {key: key for key in found}
         return _chosen(where, list(both.items()), names)
-    keys = keras_files.group_names(one["class_name"] for one in serialized)
-    if found.keys() != set(keys):
-        missing, extra = arrays.listed(set(keys) - found.keys()), arrays.listed(found.keys() - set(keys))
+    groups = keras_files.group_names(one["class_name"] for one in serialized)
+    keys = [key for key, one in zip(groups, serialized, strict=True) if keras_serialized.sides(one)]
+    missing, extra = set(keys) - found.keys(), found.keys() - set(groups)  # a group of Dropout may be there or not
+    if missing or extra:
+        missing, extra = arrays.listed(missing), arrays.listed(extra)
         raise ValueError(
             f"{where}: other layers than expected: missing {missing}; not expected {extra}: pass the names of those to "
             "read"

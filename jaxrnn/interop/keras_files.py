@@ -27,7 +27,7 @@ def read_archive(where: str, path: Path) -> tuple[dict[str, Any], bytes]:
         FileNotFoundError: no such file.
         ValueError: not such an archive, not whole, or one that unpacks to a hundred times its size.
     """
-    _there(path)
+    _there(where, path)
     whole = path.stat().st_size
     try:
         with zipfile.ZipFile(path) as archive:
@@ -88,7 +88,7 @@ def opened(where: str, source: Path | bytes) -> Iterator[Any]:
     """
     h5py = arrays.framework("h5py", where)
     if isinstance(source, Path):
-        _there(source)
+        _there(where, source)
     try:
         with h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r") as file:
             yield _layers(where, file)
@@ -139,9 +139,10 @@ def read(where: str, group: Any, key: str) -> dict[str, np.ndarray]:
     return found
 
 
-def _there(path: Path) -> None:
+def _there(where: str, path: Path) -> None:
+    """Raise unless there is the file that `where` names."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+        raise FileNotFoundError(f"{where}: no such file")
 
 
 def member(where: str, parent: Any, name: str, kinds: Any) -> Any:

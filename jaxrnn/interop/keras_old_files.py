@@ -42,6 +42,8 @@ def read(where: str, group: Any, key: str) -> dict[str, np.ndarray]:
         if name in found:
             raise ValueError(f"{where}: {key} has two arrays {name}")
         found[name] = keras_files.values(f"{where}: {key}/{path}", stored)
+    if any(name.startswith("forward/") for name in found):  # a backward layer that was given keeps its own name
+        found = {f"backward/{name}" if name in keras_files.WEIGHTS else name: a for name, a in found.items()}
     for side in ("", "forward/", "backward/"):
         names = [side + name for name in keras_files.WEIGHTS]
         if found.keys() >= set(names):

@@ -7,7 +7,7 @@ from jaxrnn.cells.base import Params
 from jaxrnn.interop import keras_cells
 from jaxrnn.interop.keras_entries import Entry
 from jaxrnn.interop.keras_serialized import MERGES, sides
-from jaxrnn.layers import Bidirectional, BidirectionalParams, Recurrent
+from jaxrnn.layers import Bidirectional, BidirectionalParams, Dropout, Recurrent
 
 
 class Part(NamedTuple):
@@ -16,22 +16,33 @@ class Part(NamedTuple):
     layer: Any
     shapes: dict[str, tuple[int, ...]]  # of the arrays that it needs
     pack: Callable[[Mapping[str, Any]], Params]
-    outputs: int
+    outputs: int | None  # None: not known, of Dropout before all others
     turned: bool  # whether Keras gives the outputs in reverse order
 
 
 def parts_of(where: str, entries: list[Entry]) -> list[Part]:
     """What the entries become, one after another."""
     parts: list[Part] = []
+    kinds = {"Bidirectional": _bidirectional, "Dropout": _dropout}
     for number, entry in enumerate(entries):
         below = parts[-1] if parts else None
-        if number + 1 < len(entries):
+        if any(sides(later.serialized) for later in entries[number + 1 :]):
             for one in sides(entry.serialized).values():
                 if not one["config"].get("return_sequences"):
                     raise ValueError(f"{where}: {entry.name} has layers after it, but not return_sequences=True")
-        part = _bidirectional if entry.serialized["class_name"] == "Bidirectional" else _recurrent
+        part = kinds.get(entry.serialized["class_name"], _recurrent)
         parts.append(part(where, entry, below))
     return parts
+
+
+def _dropout(where: str, entry: Entry, below: Part | None) -> Part:
+    rate, shape = entry.serialized["config"].get("rate"), entry.serialized["config"].get("noise_shape")
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
+        raise ValueError(f"{where}: {entry.name}: rate must be at least 0 and below 1, got {rate!r}")
+    if shape is not None:
+        raise ValueError(f"{where}: {entry.name}: noise_shape must be None, got {shape!r}")
+    outputs, turned = (below.outputs, below.turned) if below else (None, False)
+    return Part(Dropout(rate), {}, lambda found: None, outputs, turned)
 
 
 def _recurrent(where: str, entry: Entry, below: Part | None) -> Part:
@@ -52,11 +63,12 @@ def _bidirectional(where: str, entry: Entry, below: Part | None) -> Part:
         raise ValueError(f"{where}: {entry.name}: merge_mode must be one of {', '.join(MERGES)}, got {mode!r}")
     forward, backward = (_one(where, entry, side, one, below) for side, one in sides(entry.serialized).items())
     merge = MERGES[mode]
+    sizes = [side.layer.cell.hidden_size for side in (forward, backward)]
     return Part(
         Bidirectional(forward.layer, backward.layer, merge),
         forward.shapes | backward.shapes,
         lambda found: BidirectionalParams(forward.pack(found), backward.pack(found)),
-        forward.outputs + backward.outputs if merge == "concatenate" else forward.outputs,
+        sum(sizes) if merge == "concatenate" else sizes[0],
         False,
     )
 

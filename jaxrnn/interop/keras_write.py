@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-
 from jaxrnn.interop import keras_cells
 
 
-def built(keras: Any, serialized: Mapping[str, Any], params: Any) -> Any:
-    """A Keras layer with its weights."""
+def built(keras: Any, serialized: Mapping[str, Any], params: Any, dtype: str) -> Any:
+    """A Keras layer with its weights, which are of type `dtype`."""
     kind, config = serialized["class_name"], dict(serialized["config"])
-    dtype = str(jax.tree.leaves(params)[0].dtype)
+    if kind == "Dropout":
+        return keras.layers.Dropout(dtype=dtype, **config)
     if kind == "Bidirectional":
-        sides = [built(keras, config.pop(side), p) for side, p in zip(("layer", "backward_layer"), params, strict=True)]
+        pairs = zip(("layer", "backward_layer"), params, strict=True)
+        sides = [built(keras, config.pop(side), p, dtype) for side, p in pairs]
         made = keras.layers.Bidirectional(sides[0], backward_layer=sides[1], dtype=dtype, **config)
         made.build((None, None, params.forward.U.shape[0]))
         made.set_weights([w for side in sides for w in side.get_weights()])

@@ -33,7 +33,8 @@ class Recurrent(nnx.Module):
         rngs: where they are drawn from (the stream `params`).
 
     Raises:
-        TypeError: what is neither a cell nor a layer, or holds a `Spatial` cell, such as `ConvLSTM`.
+        TypeError: what is neither a cell nor a layer, or holds a `Spatial` cell, such as `ConvLSTM`; rngs that are no
+            `nnx.Rngs`.
         ValueError: neither params nor rngs; params that are not the layer's.
 
     Example:
@@ -66,8 +67,12 @@ class Recurrent(nnx.Module):
         self.adjoint = adjoint
         if params is not None:
             params = arrays.to_jax("nnx.Recurrent", arrays.of_layer("nnx.Recurrent", layer, params))
-        elif rngs is not None:
+        elif isinstance(rngs, nnx.Rngs):
             params = self.layer.init(rngs.params(), param_dtype)
+        elif rngs is not None:
+            raise TypeError(
+                f"nnx.Recurrent: rngs must be an nnx.Rngs, got {type(rngs).__name__}: pass rngs=nnx.Rngs(0)"
+            )
         else:
             raise ValueError("nnx.Recurrent: neither params nor rngs: pass rngs=nnx.Rngs(0) to draw parameters")
         self.params = nnx.data(jax.tree.map(nnx.Param, params))
@@ -107,4 +112,7 @@ class Recurrent(nnx.Module):
 def _dropout_key(rngs: nnx.Rngs | nnx.RngStream | None) -> jax.Array | None:
     if isinstance(rngs, nnx.RngStream):  # nnx.Bidirectional passes that of the carry
         return rngs() if rngs.tag == "dropout" else None
+    if rngs is not None and not isinstance(rngs, nnx.Rngs):
+        name = type(rngs).__name__
+        raise TypeError(f"nnx.Recurrent: rngs must be an nnx.Rngs, got {name}: pass rngs=nnx.Rngs(dropout=0)")
     return None if rngs is None else rngs.dropout()

@@ -1,5 +1,6 @@
 """Weights of ONNX models, in and out."""
 
+import numbers
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,7 +43,7 @@ def from_onnx(source: Any, node: str | int | None = None, *, dtype: DTypeLike | 
             than it must be, not of a floating type, not of one type, or not finite; an attribute that asks for what the
             cells do not do (clip, input_forget, other activations); a file that is not an ONNX model; float64 weights
             without `jax_enable_x64` and without dtype.
-        TypeError: a source that is neither a model nor a path.
+        TypeError: a source that is neither a model nor a path; a node that is neither a name nor a whole number.
         FileNotFoundError: no such file.
         ModuleNotFoundError: on import, that onnx is not installed.
 
@@ -129,8 +130,7 @@ def to_onnx(layer: Layer | Cell, params: Any, *, lengths: bool = False) -> Any:
 
 
 def _read(path: Path) -> Any:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+    arrays.there("from_onnx", path)
     try:
         return onnx.load(path)
     except Exception as error:  # of any kind, for a file that may hold anything
@@ -143,6 +143,8 @@ def _described(node: Any) -> str:
 
 def _choose(where: str, model: Any, node: str | int | None) -> Any:
     """The recurrent node that is asked for."""
+    if isinstance(node, bool) or not isinstance(node, str | numbers.Integral | None):
+        raise TypeError(f"{where}: node must be a name, a number from 0, or None, got {node!r}")
     nodes = [n for n in model.graph.node if n.op_type in onnx_layout.INPUTS and n.domain in ("", "ai.onnx")]
     there = "; ".join(f"{k}: {_described(n)}" for k, n in enumerate(nodes)) or "none"
     if node is None and len(nodes) == 1:

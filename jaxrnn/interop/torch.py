@@ -31,9 +31,10 @@ def from_torch(
 
     Args:
         source: a module; a state dict (its values tensors or NumPy arrays), from which sizes, layers, directions,
-            projection and kind are inferred; or the path of a state dict in a `.safetensors` file, which needs no
-            PyTorch, or in a `.pt`, `.pth`, `.bin` or `.ckpt` file, of which only tensors are read: no code in it is
-            ever executed.
+            projection and kind are inferred; a checkpoint, which holds one such dict beside other things, as
+            `{"state_dict": ..., "epoch": 3}`; or the path of any of these dicts in a `.pt`, `.pth`, `.bin` or `.ckpt`
+            file, of which only tensors are read: no code in it is ever executed; or of a state dict in a `.safetensors`
+            file, which needs no PyTorch.
         prefix: what the names begin with where the network is part of a larger model, such as `"encoder.rnn."`; other
             entries are not looked at.
         activation: "tanh" or "relu", for the weights of an RNN without its module: their shapes do not tell.
@@ -44,8 +45,8 @@ def from_torch(
 
     Raises:
         ValueError: entries that are missing, not expected, of another shape, not of a floating type, not of one type,
-            or not finite; a file that is not what its name says, or holds more than tensors; float64 weights without
-            `jax_enable_x64` and without dtype.
+            or not finite; a checkpoint with no recurrent weights, or several dicts of such; a file that is not what its
+            name says, or holds more than tensors; float64 weights without `jax_enable_x64` and without dtype.
         TypeError: a source that is none of these.
         FileNotFoundError: no such file.
         ModuleNotFoundError: PyTorch is needed and not installed.
@@ -67,6 +68,8 @@ def from_torch(
         form, entries = torch_form.of_module(source), source.state_dict()
         if prefix or activation is not None:
             raise ValueError(f"{where}: prefix and activation are for state dicts: pass the module alone")
+    if isinstance(entries, Mapping):
+        where, entries = _unwrapped(where, entries)
     if not isinstance(entries, Mapping) or not all(isinstance(name, str) for name in entries):
         raise ValueError(
             f"{where}: expected a state dict, with names for its entries, got {type(entries).__name__}: pass, or save, "
@@ -113,11 +116,10 @@ def to_torch(layer: Layer | Cell, params: Any) -> Any:
 def _read(path: Path) -> Any:
     """What a file of weights holds."""
     if path.suffix == ".safetensors":
-        return arrays.read_safetensors(path)
+        return arrays.read_safetensors(path, "from_torch")
     if path.suffix not in (".pt", ".pth", ".bin", ".ckpt"):
         raise ValueError(f"from_torch: {path}: expected a .safetensors, .pt, .pth, .bin or .ckpt file")
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+    arrays.there("from_torch", path)
     torch = arrays.framework("torch", f"from_torch of a {path.suffix} file")
     try:
         entries = torch.load(path, map_location="cpu", weights_only=True)
@@ -127,6 +129,19 @@ def _read(path: Path) -> Any:
             "it was executed: write such a file by torch.save(module.state_dict(), path)"
         ) from error
     return entries
+
+
+def _unwrapped(where: str, entries: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """The state dict within a checkpoint, where that is clear, and a name for it; a state dict as it is."""
+    parts = {name: part for name, part in entries.items() if isinstance(part, Mapping)}
+    if not parts:
+        return where, entries
+    recurrent = [name for name, part in parts.items() if any(map(torch_form.begins, part))]
+    if len(recurrent) == 1:
+        return f"{where}: {recurrent[0]}", parts[recurrent[0]]
+    several = f"recurrent weights in several parts, {arrays.listed(map(repr, recurrent))}: pass one of these as source"
+    none = f"the parts {arrays.listed(map(repr, parts))}, none with recurrent weights: pass a state dict"
+    raise ValueError(f"{where}: a checkpoint with {several if recurrent else none}")
 
 
 def _array(where: str, name: str, value: Any) -> np.ndarray:

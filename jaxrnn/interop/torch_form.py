@@ -9,6 +9,7 @@ import numpy as np
 from jaxrnn.interop import arrays
 
 _GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
+_FIRST = "weight_hh", "weight_hh_l0"
 _ENTRY = re.compile(r"(?:weight|bias)_(?:ih|hh|hr)(?:_l(\d+)(?:_reverse)?)?")
 
 
@@ -50,6 +51,11 @@ class Form(NamedTuple):
         return shapes
 
 
+def begins(name: Any) -> bool:
+    """Whether an entry of this name is the recurrent matrix of a module's first layer, or of a cell."""
+    return isinstance(name, str) and name.endswith(_FIRST)
+
+
 def of_module(module: Any) -> Form:
     """What the module itself says."""
     nn = arrays.framework("torch", "from_torch of a module").nn
@@ -83,8 +89,7 @@ def of_entries(
     names = [match for match in map(_ENTRY.fullmatch, found) if match]
     first = next((suffix for suffix in ("_l0", "") if f"weight_hh{suffix}" in found), None)
     if first is None:
-        ends = ("weight_hh", "weight_hh_l0")
-        others = {name[: -len(end)] for name in entries for end in ends if name.endswith(end)}
+        others = {name[: -len(end)] for name in entries for end in _FIRST if name.endswith(end)}
         hint = f": pass prefix= one of {arrays.listed(map(repr, others))}" if others else ""
         raise ValueError(f"{where}: neither {prefix}weight_hh_l0 nor {prefix}weight_hh is there{hint}")
     for name in (f"weight_ih{first}", f"weight_hh{first}", f"weight_hr{first}"):
