@@ -1,6 +1,8 @@
 """Linear cells many steps at once: the values and gradients of one step after another."""
 
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,7 @@ import pytest
 from jaxrnn import BPTT, GRU, LRU, Associative, Autodiff, GRUState, MinGRU, MinLSTM, Scan, Stack, TruncatedBPTT, unfold
 from jaxrnn.unfold import sizes
 from tests.grid import Diagonal, close, gradients, quick, weigh
+from tests.oracles import sigmoid
 
 STEPS = 23  # chunks and blocks do not divide it
 
@@ -60,18 +63,48 @@ def test_equals_one_step_after_another(cell, scenario):
     close(cut_at_once, cut, 1e-10, 1e-11)
 
 
+def _min_gru(p, x):
+    # Feng et al. (2024): z = σ(Linear(x)), h̃ = Linear(x), h(t) = (1 - z) h(t-1) + z h̃
+    z, new = np.split(x @ p.U + p.b, 2, axis=-1)
+    z = sigmoid(z)
+    return 1 - z, z * new, lambda h: h
+
+
+def _min_lstm(p, x):
+    # Feng et al. (2024): h(t) = f / (f + i) h(t-1) + i / (f + i) h̃
+    i, f, new = np.split(x @ p.U + p.b, 3, axis=-1)
+    i, f = sigmoid(i), sigmoid(f)
+    return f / (f + i), i / (f + i) * new, lambda h: h
+
+
+def _lru(p, x):
+    # Orvieto et al. (2023): h(t) = λ ⊙ h(t-1) + γ ⊙ B x(t), y(t) = Re[C h(t)] + D x(t)
+    eigenvalues = np.exp(-np.exp(p.nu_log) + 1j * np.exp(p.theta_log))
+    b = np.exp(p.gamma_log) * (x @ (p.B_re + 1j * p.B_im))
+    return np.broadcast_to(eigenvalues, b.shape), b, lambda h: (h @ (p.C_re + 1j * p.C_im)).real + p.D * x
+
+
+LONG = {"mingru": (MinGRU(3, 4), _min_gru), "minlstm": (MinLSTM(3, 4), _min_lstm), "lru": (LRU(3, 4), _lru)}
+
+
 @pytest.mark.usefixtures("at_once")
-@pytest.mark.parametrize("cell", [MinGRU(3, 4), MinLSTM(3, 4), LRU(3, 4)], ids=["mingru", "minlstm", "lru"])
-def test_long_sequences_in_single_precision(cell):
+@pytest.mark.parametrize(("cell", "recurrence"), LONG.values(), ids=LONG)
+def test_long_sequences_in_single_precision(cell, recurrence, rng):
+    """65,536 steps by a prefix scan, which has no loop over them, equal NumPy's in turn in double precision."""
     params = cell.init(jax.random.key(0), jnp.float32)
-    xs = jax.random.normal(jax.random.key(1), (65_536, 3), jnp.float32)
+    xs = rng.normal(size=(65_536, 3)).astype(np.float32)
+    program: Any = quick(lambda params, xs: unfold(cell, params, xs, method=Associative()).outputs)
+    compiled = program.lower(params, xs).compile()
+    trips = re.findall(r'"known_trip_count":{"n":"(\d+)"', compiled.as_text())
+    assert compiled.as_text().count(" while(") == len(trips)
+    assert max(map(int, trips), default=0) < 20  # outputs are computed in blocks
 
-    @jax.jit
-    def both(params):
-        return tuple(unfold(cell, params, xs, method=method).outputs for method in (Associative(), Scan()))
-
-    at_once, in_turn = both(params)
-    close(at_once, in_turn, 1e-4, 1e-4)
+    a, b, output = recurrence(jax.tree.map(lambda p: np.asarray(p, np.float64), params), xs.astype(np.float64))
+    h, states = np.zeros_like(b[0]), []
+    for a_t, b_t in zip(a, b, strict=True):
+        h = a_t * h + b_t
+        states.append(h)
+    close(compiled(params, xs), output(np.stack(states)), 1e-4, 1e-4)
 
 
 def test_on_a_cpu_it_is_the_program_of_one_step_after_another():
