@@ -1,6 +1,7 @@
 """Attention and the encoder-decoder: against NumPy, with padding, without items, and what feeds back."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import jax
@@ -45,12 +46,25 @@ def _model(after: bool = True, **choices: Any) -> EncoderDecoder:
     return EncoderDecoder(6, 4, 3, encoder, AttendBefore(GRU(3 + 4, 5), AdditiveAttention(5, 4, 3)), **choices)
 
 
+@cache
+def _made(after: bool = True, dtype: Any = jnp.float32) -> tuple[EncoderDecoder, Any]:
+    """A model and its parameters, drawn once for all tests."""
+    model = _model(after)
+    return model, grid.quick(lambda key: model.init(key, dtype))(jax.random.key(0))
+
+
+@cache
+def _losses(after: bool = True) -> Any:
+    """The losses of pairs, compiled once for each shape."""
+    return grid.quick(lambda params, pairs: _model(after).losses(params, pairs).outputs)
+
+
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("name", KINDS)
 def test_weights_and_context(name: str, key: jax.Array, rng: np.random.Generator) -> None:
     """Each row of a batch against the equations, items padded with what must reach nothing, one row without items."""
     attention, score = KINDS[name]
-    params = attention.init(key, jnp.float64)
+    params = grid.quick(lambda key: attention.init(key, jnp.float64))(key)
     values, query, lengths = rng.normal(size=(5, 3, 2)), rng.normal(size=(3, 3)), np.array([5, 0, 2])
     padded = np.where(np.arange(5)[:, None, None] < lengths[:, None], values, np.nan)
 
@@ -58,14 +72,17 @@ def test_weights_and_context(name: str, key: jax.Array, rng: np.random.Generator
         memory = attention.memory(params, padded, lengths)
         return attention.read(params, memory, query), attention.weights(params, memory, query)
 
-    context, weights = grid.quick(read)(params, padded, jnp.asarray(query))
+    @grid.quick
+    def program(params: Any, padded: jax.Array, query: jax.Array) -> Any:
+        return read(params, padded, query), jax.grad(lambda v: read(params, v, query)[0].sum())(padded)
+
+    (context, weights), of_values = program(params, padded, jnp.asarray(query))
     for row, n in enumerate(lengths):
         items = values[:n, row]
         expected = oracles_attention.context(score, grid.host(params), query[row], items)
         np.testing.assert_allclose(context[row], expected, rtol=1e-12)
         np.testing.assert_allclose(weights[row].sum(), float(n > 0))
         assert not np.asarray(weights)[row, n:].any()
-    of_values = grid.quick(jax.grad(lambda v: read(params, v, jnp.asarray(query))[0].sum()))(padded)
     past = np.arange(5)[:, None] >= lengths
     assert not np.asarray(of_values)[past].any()
     assert np.isfinite(of_values).all()
@@ -79,13 +96,17 @@ def test_a_memory_of_each_sequence(after: bool, key: jax.Array, rng: np.random.G
     attention, score = KINDS["additive"]
     cell: Any = AttendAfter(GRU(2, 3), attention) if after else AttendBefore(GRU(4, 3), attention)
     make = oracles_attention.after if after else oracles_attention.before
-    params, xs = cell.init(key, jnp.float64), rng.normal(size=(6, 3, 2))
+    params, xs = grid.quick(lambda key: cell.init(key, jnp.float64))(key), rng.normal(size=(6, 3, 2))
     values, lengths = rng.normal(size=(4, 3, 2)), np.array([4, 0, 1])
 
     def run(params: Any, values: jax.Array) -> jax.Array:
         return unfold(cell, attend_to(cell, params, values, lengths), xs).outputs
 
-    outputs = grid.quick(run)(params, values)
+    @grid.quick
+    def program(params: Any, values: jax.Array) -> Any:
+        return run(params, values), jax.grad(lambda p, v: grid.weigh(run(p, v)), argnums=(0, 1))(params, values)
+
+    outputs, gradients = program(params, values)
 
     def expected(params: Any, values: np.ndarray) -> np.ndarray:
         params, found = grid.host(params), []
@@ -100,7 +121,6 @@ def test_a_memory_of_each_sequence(after: bool, key: jax.Array, rng: np.random.G
 
     host = grid.host((params, values))
     np.testing.assert_allclose(outputs, expected(*host), rtol=1e-10, atol=1e-12)
-    gradients = grid.quick(jax.grad(lambda p, v: grid.weigh(run(p, v)), argnums=(0, 1)))(params, values)
     for k in range(2):
         along, slope = oracles.differences(
             lambda part, k=k: grid.weigh(expected(*[*host[:k], part, *host[k + 1 :]])), host[k], rng
@@ -112,7 +132,7 @@ def test_a_memory_of_each_sequence(after: bool, key: jax.Array, rng: np.random.G
 def test_no_memory_for_each_step(key: jax.Array) -> None:
     """What backpropagation keeps does not grow by a memory a step: the program has no array (time, source, ...)."""
     cell = AttendAfter(GRU(2, 3), MultiplicativeAttention(3, 5))
-    params, xs, values = cell.init(key), jnp.ones((64, 2, 2)), jnp.ones((7, 2, 5))
+    params, xs, values = jax.eval_shape(cell.init, key), jnp.ones((64, 2, 2)), jnp.ones((7, 2, 5))
 
     def loss(params: Any, values: jax.Array) -> jax.Array:
         return unfold(cell, attend_to(cell, params, values), xs).outputs.sum()
@@ -125,12 +145,9 @@ def test_no_memory_for_each_step(key: jax.Array) -> None:
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("after", [True, False])
-def test_teacher_forcing_equals_the_reader(after: bool, key: jax.Array) -> None:
+def test_teacher_forcing_equals_the_reader(after: bool) -> None:
     """Losses of all steps at once equal those of the cell run step by step, as it is when it writes."""
-    model = _model(after)
-    params = model.init(key, jnp.float64)
-    losses = grid.quick(lambda p: model.losses(p, PAIRS).outputs)(params)
-    logits = grid.quick(lambda p: model.apply(p, PAIRS).outputs)(params)
+    model, params = _made(after, jnp.float64)
 
     def stepped(params: Any) -> jax.Array:
         decoder, state = model.encode(params, SOURCE, lengths=PAIRS.source_lengths)
@@ -141,30 +158,35 @@ def test_teacher_forcing_equals_the_reader(after: bool, key: jax.Array) -> None:
             token = jnp.asarray(target)
         return jnp.stack(found)
 
+    @grid.quick
+    def program(params: Any) -> Any:
+        losses, logits = model.losses(params, PAIRS).outputs, model.apply(params, PAIRS).outputs
+        return losses, logits, stepped(params), model.loss(params, None, PAIRS), model.attention(params, PAIRS)
+
+    losses, logits, expected, (value, (_, metrics)), weights = jax.tree.map(np.asarray, program(params))
     valid = np.arange(4)[:, None] < PAIRS.target_lengths
-    expected = np.asarray(grid.quick(stepped)(params))
-    np.testing.assert_allclose(np.asarray(logits)[valid], expected[valid], rtol=1e-10)
+    np.testing.assert_allclose(logits[valid], expected[valid], rtol=1e-10)
     log_p = expected - np.log(np.exp(expected).sum(-1, keepdims=True))
     chosen = np.take_along_axis(log_p, TARGET[..., None], -1)[..., 0]
     np.testing.assert_allclose(losses, np.where(valid, -chosen, 0), rtol=1e-10)
-    value, (_, metrics) = model.loss(params, None, PAIRS)
     np.testing.assert_allclose(value, losses.sum() / 3)
     np.testing.assert_allclose(metrics["nats_per_symbol"], losses.sum() / 7)
-    weights = np.asarray(model.attention(params, PAIRS))
     np.testing.assert_allclose(weights[valid].sum(-1), np.array([1.0, 0.0, 1.0])[np.where(valid)[1]])
     assert not weights[:, 2, 3:].any()
 
 
 @pytest.mark.parametrize("after", [True, False])
-def test_a_batch_equals_its_rows(after: bool, key: jax.Array) -> None:
+def test_a_batch_equals_its_rows(after: bool) -> None:
     """And what stands in the padding, and the order of the rows, change nothing."""
-    model = _model(after)
-    params = model.init(key)
-    program = grid.quick(lambda p, pairs: model.losses(p, pairs).outputs.sum(0))
+    _, params = _made(after)
+
+    def program(params: Any, pairs: Pairs) -> np.ndarray:
+        return np.asarray(_losses(after)(params, pairs)).sum(0)
+
     together = program(params, PAIRS)
     rows = [2, 0, 1]
     turned = Pairs(SOURCE[:, rows], PAIRS.source_lengths[rows], TARGET[:, rows], PAIRS.target_lengths[rows])
-    np.testing.assert_allclose(program(params, turned), np.asarray(together)[rows], rtol=1e-5)
+    np.testing.assert_allclose(program(params, turned), together[rows], rtol=1e-5)
     dirty = Pairs(
         np.where(np.arange(5)[:, None] < PAIRS.source_lengths, SOURCE, 1_000),
         PAIRS.source_lengths,
@@ -176,30 +198,32 @@ def test_a_batch_equals_its_rows(after: bool, key: jax.Array) -> None:
     np.testing.assert_allclose(program(params, one), together[2], rtol=1e-5)
 
 
-def test_probabilities_sum_to_one(key: jax.Array) -> None:
+def test_probabilities_sum_to_one() -> None:
     """Over all targets of at most two symbols and the end, and those that go on after them."""
-    model = _model()
-    params = model.init(key)
+    _, params = _made()
     ended = [(0,), *((a, 0) for a in range(1, 4)), *((a, b) for a in range(1, 4) for b in range(1, 4))]
     target = np.array([[*y, 0][:2] for y in ended]).T
     n = target.shape[1]
     source = np.repeat(SOURCE[:, :1], n, axis=1)
     pairs = Pairs(source, None, target, np.array([len(y) for y in ended]))
-    total = np.exp(-np.asarray(model.losses(params, pairs).outputs.sum(0))).sum()
+    total = np.exp(-np.asarray(_losses()(params, pairs)).sum(0)).sum()
     np.testing.assert_allclose(total, 1, rtol=1e-6)
 
 
-def test_beam_search_of_the_model(key: jax.Array) -> None:
+def test_beam_search_of_the_model() -> None:
     """Its log-probabilities are those of teacher forcing, for padded sources too."""
-    model = _model()
-    params = model.init(key)
-    found = model.beam_search(params, SOURCE, lengths=PAIRS.source_lengths, width=3, steps=4)
+    model, params = _made()
+
+    @grid.quick
+    def program(params: Any) -> Any:
+        found = model.beam_search(params, SOURCE, lengths=PAIRS.source_lengths, width=3, steps=4)
+        return found, model.beam_search(params, SOURCE[:3, 2:], width=3, steps=4)
+
+    found, alone = jax.tree.map(np.asarray, program(params))
     for k in range(3):
         pairs = Pairs(SOURCE, PAIRS.source_lengths, found.tokens[..., k], found.lengths[:, k])
-        np.testing.assert_allclose(
-            -model.losses(params, pairs).outputs.sum(0), found.log_probs[:, k], rtol=1e-5, atol=1e-6
-        )
-    alone = model.beam_search(params, SOURCE[:3, 2:], width=3, steps=4)
+        expected = -np.asarray(_losses()(params, pairs)).sum(0)
+        np.testing.assert_allclose(expected, found.log_probs[:, k], rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(alone.tokens[:, 0], found.tokens[:, 2])
 
 
@@ -237,58 +261,56 @@ class Copying(Wrapped):
         return jnp.log((jax.nn.softmax(self.inner.output(params, state)) + copied) / 2)
 
 
-def test_a_copy_mechanism_is_a_cell_around(key: jax.Array) -> None:
+def test_a_copy_mechanism_is_a_cell_around() -> None:
     """It runs over time and in a beam search, by the source that the memory carries."""
-    model = _model()
-    params = model.init(key)
-    decoder, state = model.encode(params, SOURCE % 4, lengths=np.array([5, 5, 3]))
+    model, params = _made()
     cell = Copying(model.network)
-    xs = decoder.embedding[jnp.asarray(TARGET)]
-    p = np.exp(grid.quick(lambda p, x: unfold(cell, p, x, state=state).outputs)(decoder.readout, xs))
+
+    @grid.quick
+    def program(params: Any) -> Any:
+        decoder, state = model.encode(params, SOURCE % 4, lengths=np.array([5, 5, 3]))
+        xs = decoder.embedding[jnp.asarray(TARGET)]
+        copied, written = (unfold(c, decoder.readout, xs, state=state).outputs for c in (cell, model.network))
+        reader = type(model.reader)(cell)  # pyright: ignore
+        prompt = np.zeros((1, 3), int)
+        beam = decoding.beam_search(reader, decoder, prompt=prompt, end=0, width=2, steps=3, state=state)
+        return jnp.exp(copied), jax.nn.softmax(written), beam.log_probs
+
+    p, written, log_probs = map(np.asarray, program(params))
     np.testing.assert_allclose(p.sum(-1), 1, rtol=1e-5)
     absent = [(row, y) for row in range(3) for y in range(4) if y not in SOURCE[: [5, 5, 3][row], row] % 4]
-    written = jax.nn.softmax(unfold(model.network, decoder.readout, xs, state=state).outputs)
     for row, y in absent:
         np.testing.assert_allclose(p[:, row, y], written[:, row, y] / 2, rtol=1e-5)
     assert absent
-    reader = decoding.beam_search(
-        type(model.reader)(cell),  # pyright: ignore
-        decoder,
-        prompt=np.zeros((1, 3), int),
-        end=0,
-        width=2,
-        steps=3,
-        state=state,
-    )
-    assert np.isfinite(reader.log_probs).all()
+    assert np.isfinite(log_probs).all()
 
 
 def test_dropout_and_devices_types(key: jax.Array) -> None:
     """Dropout only with a key; bfloat16 and vmap over seeds give what they should."""
     model = _model(dropout=0.5)
-    params = model.init(key)
+    without, params = _made()
     loss = grid.quick(lambda p, k: model.loss(p, None, PAIRS, k)[0])
-    plain = model.loss(params, None, PAIRS)[0]
+    in_evaluation = grid.quick(lambda p: (model.loss(p, None, PAIRS)[0], without.loss(p, None, PAIRS)[0]))
     drawn = [float(loss(params, jax.random.key(k))) for k in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
-    assert plain == _model().loss(params, None, PAIRS)[0]
-    half = model.init(key, jnp.bfloat16)
-    np.testing.assert_allclose(model.loss(half, None, PAIRS)[0], plain, rtol=0.05)
-    several = jax.vmap(lambda k: model.init(k))(jax.random.split(key, 2))
-    found = jax.vmap(lambda p: model.loss(p, None, PAIRS)[0])(several)
+    plain, other = in_evaluation(params)
+    assert plain == other
+    half = _made(dtype=jnp.bfloat16)[1]
+    np.testing.assert_allclose(in_evaluation(half)[0], plain, rtol=0.05)
+    several = grid.quick(jax.vmap(model.init))(jax.random.split(key, 2))
+    found = grid.quick(jax.vmap(lambda p: model.loss(p, None, PAIRS)[0]))(several)
     for k in range(2):
-        one = model.loss(jax.tree.map(lambda a, k=k: a[k], several), None, PAIRS)[0]
+        one = in_evaluation(jax.tree.map(lambda a, k=k: a[k], several))[0]
         np.testing.assert_allclose(found[k], one, rtol=1e-5)
 
 
-def test_empty_sources_and_targets(key: jax.Array) -> None:
-    model = _model()
-    params = model.init(key)
+def test_empty_sources_and_targets() -> None:
+    model, params = _made()
     nothing = Pairs(np.zeros((0, 2), int), None, TARGET[:, :2], None)
     padded = Pairs(SOURCE[:, :2], np.array([0, 0]), TARGET[:, :2], None)
-    np.testing.assert_allclose(model.losses(params, nothing).outputs, model.losses(params, padded).outputs, rtol=1e-5)
+    np.testing.assert_allclose(_losses()(params, nothing), _losses()(params, padded), rtol=1e-5)
     empty = PAIRS._replace(target_lengths=np.zeros(3, int))
-    value, gradients = jax.value_and_grad(lambda p: model.loss(p, None, empty)[0])(params)
+    value, gradients = grid.quick(jax.value_and_grad(lambda p: model.loss(p, None, empty)[0]))(params)
     assert value == 0
     assert not any(np.asarray(g).any() for g in jax.tree.leaves(gradients))
 
@@ -315,32 +337,32 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
     "end": (lambda: _model(end=4), ValueError, "end must be below target_size = 4, got 4"),
     "dropout": (lambda: _model(dropout=1.0), ValueError, "dropout must be"),
     "source symbol": (
-        lambda: _model().loss(_model().init(jax.random.key(0)), None, PAIRS._replace(source=SOURCE + 1)),
+        lambda: _model().loss(_made()[1], None, PAIRS._replace(source=SOURCE + 1)),
         ValueError,
         "source must be between 0 and source_size - 1 = 5",
     ),
     "target symbol": (
-        lambda: _model().loss(_model().init(jax.random.key(0)), None, PAIRS._replace(target=TARGET - 1)),
+        lambda: _model().loss(_made()[1], None, PAIRS._replace(target=TARGET - 1)),
         ValueError,
         "target must be between 0 and target_size - 1 = 3",
     ),
     "batches": (
-        lambda: _model().loss(_model().init(jax.random.key(0)), None, Pairs(SOURCE[:, :2], None, TARGET, None)),
+        lambda: _model().loss(_made()[1], None, Pairs(SOURCE[:, :2], None, TARGET, None)),
         ValueError,
         "must have one batch",
     ),
     "not pairs": (
-        lambda: _model().loss(_model().init(jax.random.key(0)), None, (SOURCE, TARGET)),  # pyright: ignore
+        lambda: _model().loss(_made()[1], None, (SOURCE, TARGET)),  # pyright: ignore
         TypeError,
         "expected Pairs",
     ),
     "floats": (
-        lambda: _model().loss(_model().init(jax.random.key(0)), None, PAIRS._replace(source=SOURCE * 1.0)),
+        lambda: _model().loss(_made()[1], None, PAIRS._replace(source=SOURCE * 1.0)),
         TypeError,
         "source must be integers",
     ),
     "lengths": (
-        lambda: _model().loss(_model().init(jax.random.key(0)), None, PAIRS._replace(source_lengths=[9, 1, 1])),
+        lambda: _model().loss(_made()[1], None, PAIRS._replace(source_lengths=[9, 1, 1])),
         ValueError,
         "lengths must be between 0 and the 5 steps",
     ),

@@ -59,9 +59,13 @@ def test_a_loss_and_its_gradient_are_pytorchs() -> None:
         given.log_softmax(-1), torch.tensor(labels.T), torch.tensor(lengths), torch.tensor(counts), reduction="none"
     )
     expected.sum().backward()
-    value = jax.jit(lambda o: losses.ctc(o, labels, lengths=lengths, label_lengths=counts))
-    slope = jax.grad(lambda o: value(o).sum())(jnp.asarray(o, jnp.float32))
-    np.testing.assert_allclose(value(jnp.asarray(o, jnp.float32)), expected.detach().numpy(), rtol=1e-4)
+
+    def total(o: Any) -> Any:
+        value = losses.ctc(o, labels, lengths=lengths, label_lengths=counts)
+        return value.sum(), value
+
+    (_, value), slope = grid.quick(jax.value_and_grad(total, has_aux=True))(jnp.asarray(o, jnp.float32))
+    np.testing.assert_allclose(value, expected.detach().numpy(), rtol=1e-4)
     assert given.grad is not None
     np.testing.assert_allclose(slope, given.grad.numpy(), rtol=1e-3, atol=1e-5)
 
@@ -69,14 +73,18 @@ def test_a_loss_and_its_gradient_are_pytorchs() -> None:
 def test_what_no_path_has_is_impossible_and_has_no_gradient() -> None:
     o = jnp.asarray(LOGITS[:, 0], jnp.float32)
     same = jnp.ones(4, int)  # four equal labels need three blanks between them
-    value, slope = jax.value_and_grad(losses.ctc)(o, same)
+
+    @grid.quick
+    def program(o: jax.Array) -> Any:
+        return jax.value_and_grad(losses.ctc)(o, same), losses.ctc(o[:0], same[:0])
+
+    (value, slope), nothing = program(o)
     assert value == jnp.inf
     assert not slope.any()
-    assert losses.ctc(o[:0], same[:0]) == 0
-    assert losses.ctc(jnp.zeros((0, 2, C)), jnp.zeros((0, 2), int)).shape == (2,)
-    assert losses.ctc(jnp.zeros((3, 0, C)), jnp.zeros((2, 0), int)).shape == (0,)
-    bits = losses.ctc(o.astype(jnp.bfloat16), same[:2])
-    assert bits.dtype == jnp.float32
+    assert nothing == 0
+    for frames, labels, shape in (((0, 2, C), (0, 2), (2,)), ((3, 0, C), (2, 0), (0,))):
+        assert jax.eval_shape(losses.ctc, jnp.zeros(frames), jnp.zeros(labels, int)).shape == shape
+    assert jax.eval_shape(losses.ctc, o.astype(jnp.bfloat16), same[:2]).dtype == jnp.float32
 
 
 @pytest.mark.usefixtures("x64")
@@ -85,7 +93,8 @@ def test_a_beam_of_all_prefixes_finds_all_labellings(blank: int) -> None:
     """With their exact probabilities, in order, none twice; one row at a time and in a batch of two axes."""
     beam = sum(2**n for n in range(T + 1)) + 5
     logits = jnp.asarray(LOGITS).reshape(T, 2, 2, C)
-    found = decoding.ctc_beam_search(logits, beam, lengths=LENGTHS.reshape(2, 2), blank=blank)
+    search = grid.quick(lambda o: decoding.ctc_beam_search(o, beam, lengths=LENGTHS.reshape(2, 2), blank=blank))
+    found = search(logits)
     assert found.tokens.shape == (beam, T, 2, 2)
     assert found.tokens.dtype == jnp.int32
     for row, n in enumerate(LENGTHS):
@@ -122,7 +131,7 @@ def hannun(p: np.ndarray, beam: int, blank: int) -> dict[tuple[int, ...], float]
 @pytest.mark.parametrize("beam", [1, 2, 7])
 def test_a_narrow_beam_is_the_papers_algorithm(beam: int, rng: np.random.Generator) -> None:
     logits = 2 * rng.normal(size=(14, 5, 6))
-    found = jax.jit(lambda o: decoding.ctc_beam_search(o, beam, blank=3))(logits)
+    found = grid.quick(lambda o: decoding.ctc_beam_search(o, beam, blank=3))(logits)
     for row in range(5):
         p = np.exp(logits[:, row]) / np.exp(logits[:, row]).sum(-1, keepdims=True)
         expected = hannun(p, beam, 3)
@@ -134,13 +143,16 @@ def test_a_narrow_beam_is_the_papers_algorithm(beam: int, rng: np.random.Generat
 
 @pytest.mark.parametrize("blank", range(C))
 def test_greedy_is_the_best_path_collapsed(blank: int) -> None:
-    found = jax.jit(lambda o, n: decoding.ctc_greedy(o, lengths=n, blank=blank))(LOGITS, LENGTHS)
+    found = grid.quick(lambda o, n: decoding.ctc_greedy(o, lengths=n, blank=blank))(LOGITS, LENGTHS)
     p = np.exp(LOGITS) / np.exp(LOGITS).sum(-1, keepdims=True)
     for row, n in enumerate(LENGTHS):
         labels = collapse(LOGITS[:n, row].argmax(-1), blank)
         assert tuple(np.asarray(found.tokens[: found.lengths[row], row]).tolist()) == labels
         assert not found.tokens[found.lengths[row] :, row].any()
         np.testing.assert_allclose(found.log_probs[row], np.log(p[:n, row].max(-1)).sum(), rtol=1e-5, atol=1e-6)
+
+
+def test_no_frames_and_no_labels() -> None:
     assert decoding.ctc_greedy(jnp.zeros((0, 2, C))).lengths.tolist() == [0, 0]
     assert decoding.ctc_beam_search(jnp.zeros((0, 2, C)), 2).log_probs[0].tolist() == [0, 0]
     assert decoding.ctc_beam_search(jnp.zeros((4, 2, 1)), 3).log_probs[:, 0].tolist() == [0, -np.inf, -np.inf]
