@@ -15,6 +15,7 @@ from jaxrnn.data.pronunciations import (
     encode_spelling,
     split_words,
 )
+from jaxrnn.data.python_functions import PythonFunction, first_word, python_functions
 from jaxrnn.data.shakespeare import shakespeare
 from jaxrnn.data.text import Alphabet, Chunks, PaddedChunks, chunks, padded_chunks, read_text, split
 
@@ -28,6 +29,7 @@ __all__ = [
     "ListOps",
     "PaddedChunks",
     "PairBucket",
+    "PythonFunction",
     "Recordings",
     "WordSplit",
     "buckets",
@@ -37,11 +39,13 @@ __all__ = [
     "decode_phonemes",
     "encode_phonemes",
     "encode_spelling",
+    "first_word",
     "japanese_vowels",
     "listops",
     "pad",
     "padded_chunks",
     "pair_buckets",
+    "python_functions",
     "read_text",
     "shakespeare",
     "split",
