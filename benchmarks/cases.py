@@ -1,5 +1,6 @@
 """What methods are compared on: a net, its inputs and a loss, each made only when its turn comes."""
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ BASE = "Scan"  # what every method is measured against
 METHODS: dict[str, Any] = {
     BASE: Scan(),
     "Shooting": Shooting(),
+    "auto": "auto",
     "Newton, full": Newton(),
     "Newton, diagonal": Newton(jacobian="diagonal"),
     "Newton, block": Newton(jacobian="block"),
@@ -26,9 +28,9 @@ METHODS: dict[str, Any] = {
 }
 PARTS = ("shooting", "grid", "eigenworms", "associative")
 FULL = 64  # the largest hidden size at which whole Jacobians are formed
-MOST_OPERATIONS = 3e10  # of a forward pass of `grid`
-MOST_BYTES = 1 << 28  # of the outputs of a case of `grid` or `associative`
-TEXT = "characters of Shakespeare"
+MOST_OPERATIONS = 1.2e11  # of a forward pass of `grid`: about 2 seconds
+MOST_BYTES = 1 << 29  # of the outputs of a case of `grid` or `associative`
+HIDDEN, BATCHES, STEPS = (32, 128, 512, 1024), (1, 4, 8, 32), (1024, 16_384, 131_072)  # of `grid`
 
 
 class Work(NamedTuple):
@@ -79,17 +81,18 @@ def plain(cell: Any, shape: Shape, seed: int = 0) -> Work:
 
 def _grid() -> tuple[list[Case], list[str]]:
     found, left_out = [], []
-    for hidden in (32, 128, 512, 1024):
-        for batch in (1, 4, 8, 32):
-            for steps in (1024, 16_384, 131_072):
-                shape = Shape(steps, batch, 8, hidden)
-                cell = jaxrnn.GRU(shape.input, hidden)
-                operations = 6.0 * steps * batch * hidden * (hidden + shape.input)
-                if operations > MOST_OPERATIONS or 4 * steps * batch * hidden > MOST_BYTES:
-                    left_out.append(f"GRU {shape}")
-                    continue
-                build = lambda cell=cell, shape=shape: plain(cell, shape)  # noqa: E731
-                found.append(Case("GRU", shape, (BASE, "Shooting"), build))
+    sizes = itertools.product(((Elman, 2.0), (jaxrnn.GRU, 6.0)), HIDDEN, BATCHES, STEPS)
+    for (make, products), hidden, batch, steps in sizes:
+        shape, name = Shape(steps, batch, 8, hidden), make.__name__
+        operations = products * steps * batch * hidden * (hidden + shape.input)
+        if operations > MOST_OPERATIONS:
+            left_out.append(f"{name} {shape} ({operations:.0e} operations)")
+        elif 4 * steps * batch * hidden > MOST_BYTES:
+            left_out.append(f"{name} {shape} ({4 * steps * batch * hidden >> 20:,} MiB of outputs)")
+        else:
+            build = lambda make=make, shape=shape: plain(make(shape.input, shape.hidden), shape)  # noqa: E731
+            swept = hidden >= 512 and batch <= 4  # where "auto" may sweep; else it is Scan
+            found.append(Case(name, shape, (BASE, "Shooting", "auto") if swept else (BASE, "Shooting"), build))
     return found, left_out
 
 
@@ -167,7 +170,7 @@ def _text(folder: Path) -> Iterator[Case]:
             note = f"{bits:.2f} bits a character" + (f" after {steps} steps" if steps else "")
             return Work(params, tokens, forward, loss, note)
 
-        yield Case(f"{make.__name__}, {state}", shape, (BASE, "Shooting"), build)
+        yield Case(f"{make.__name__}, {state}", shape, (BASE, "Shooting", "auto"), build)
 
 
 def _trained(model: Any, params: Any, tokens: np.ndarray, path: Path, rate: float, steps: int) -> Any:

@@ -155,8 +155,10 @@ def _measure_all(chosen: argparse.Namespace, result: dict[str, Any], write: Call
     bar = tqdm(found, unit="case", disable=None)
     for number, case in enumerate(bar):
         if time.perf_counter() - began > chosen.limit:
-            names = ", ".join(f"{c.label} {c.shape}" for c in found[number:])
-            print(f"--limit {chosen.limit:g}: not measured now: {names}")
+            known = [(row["label"], row["shape"]) for row in result["results"]]
+            missing = [f"{c.label} {c.shape}" for c in found[number:] if (c.label, list(c.shape)) not in known]
+            result["left_out"] += [f"{name} (beyond {chosen.limit:g} seconds in all)" for name in missing]
+            print(f"--limit {chosen.limit:g}: not measured now: {', '.join(missing)}")
             break
         label = f"{case.label} {case.shape}"
         row = measure(

@@ -21,7 +21,7 @@ def markdown(result: dict[str, Any]) -> str:
     for which, title in (("forward", "Forward"), ("training", "Training step: loss, gradient, Adam")):
         parts += [f"### {title}\n\n{_explain(which)}", _times(rows, which)]
     if result["left_out"]:
-        parts.append(f"Left out, for they take too long or too much memory: {'; '.join(result['left_out'])}.")
+        parts.append(f"Left out, for time or memory: {'; '.join(result['left_out'])}.")
     return "\n\n".join(parts)
 
 

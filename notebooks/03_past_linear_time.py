@@ -466,7 +466,8 @@ assert max(depths["Newton"][-1], depths["Shooting, √τ blocks"][-1]) < depths[
 
 # %% [markdown]
 # O(τ) for `Scan`; O(τ / blocks + the time it takes to forget) for `Shooting`; O(log τ) for `Newton`, times the steps it
-# takes, and for `Associative`.
+# takes, and for `Associative`. For `Newton` that holds as long as all of time is one window, as here: what does not fit in
+# memory at once is cut into windows, one after another, and from there on depth grows with τ.
 #
 # ## 6. Learning from a stream
 #

@@ -95,7 +95,7 @@ PAIRS = (
         (Scan(unroll=3), BPTT(block=3)),
         (Scan(), BPTT(block=2, levels=2)),
         (Scan(), RTRL()),
-        (Shooting(3), BPTT(4)),
+        (Shooting(3, probe=3), BPTT(4)),
         (Newton(3, jacobian="block"), BPTT(4)),
     ),
 )

@@ -24,10 +24,10 @@ class Auto:
       recurrent matrices, and `BPTT()` without choices of its own.
     - `Scan` for all else.
 
-    `info` is what the method chosen reports: None of `Scan` and `Associative`. It goes by sizes alone. Whether a net
-    forgets what it started from, on which `Shooting` depends, is not known before it runs: where it does not, the
-    sweeps are lost, and `info.fell_back` says so; pass `method=Scan()` then. Under `jax.vmap` the sizes are those of
-    one example.
+    `info` is what the method chosen reports: None of `Scan` and `Associative`. Sizes do not tell whether a net forgets
+    what it started from, on which `Shooting` depends: so that looks at a few steps first (`Shooting(probe=...)`), and
+    where the net does not, runs one step after another, as `info.fell_back` says. Under `jax.vmap` the sizes are those
+    of one example.
 
     Example:
         run = unfold(cell, params, xs, method="auto")  # the same as method=Auto()
@@ -37,4 +37,6 @@ class Auto:
         """The method to run a problem by."""
         if isinstance(problem.cell, Linear) and isinstance(adjoint, BPTT | TruncatedBPTT | Autodiff):
             return Associative()
-        return Shooting() if adjoint == BPTT() and sizes.shooting_pays(problem, operands) else Scan()
+        if adjoint == BPTT() and sizes.shooting_pays(problem, operands):
+            return Shooting(probe=sizes.shooting_probe(problem, operands))
+        return Scan()

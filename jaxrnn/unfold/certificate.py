@@ -83,7 +83,10 @@ def all_finite(states: Any) -> jax.Array:
 def or_in_turn(
     found: Solved, in_turn: Callable[..., Solved], operands: tuple[Any, ...], tolerance: float, line: Line = HERE
 ) -> Solved:
-    """What was found; where its residual is too large, `in_turn(*operands)`, which takes one step after another."""
+    """What was found; where its residual is too large, what one step after another gives.
+
+    That is `in_turn(*operands, room)`, which may write over the states and extras in `room`, arrays (time, n).
+    """
     report = found.certificate
     assert report is not None
     steps = jax.tree.leaves(found.states)[0].shape[0]
@@ -102,7 +105,8 @@ def or_in_turn(
     def body(carry: Solved) -> Solved:
         # What does not depend on the loop, XLA would compute before it, whether or not it turns.
         needed = pending(carry)
-        last, states, extras, _ = in_turn(*jax.tree.map(lambda a: jnp.where(needed, a, jnp.zeros_like(a)), operands))
+        given = jax.tree.map(lambda a: jnp.where(needed, a, jnp.zeros_like(a)), operands)
+        last, states, extras, _ = in_turn(*given, (carry.states, carry.extras))
         residual = line.most(jnp.where(all_finite(states), 0, jnp.nan).astype(report.residual.dtype))
         again = Certificate(report.sweeps, residual, report.fell_back + 1, report.depth + steps * line.size)
         return varying((Solved(last, rows(states), rows(extras), again), carry))[0]

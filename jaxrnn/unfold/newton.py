@@ -33,7 +33,7 @@ class Newton(Method):
     """All steps of a window at once: Newton's method on s(t) - f(s(t-1), x(t)) = 0.
 
     With J(t) = ∂f/∂s at the states found so far, a step adds the δ of a linear recurrence, which a prefix scan solves
-    in O(log τ) sequential steps:
+    in O(log n) sequential steps of a window of n:
 
         δ(t) = J(t) δ(t-1) + f(s(t-1), x(t)) - s(t),     δ = 0 before the window
 
@@ -43,6 +43,8 @@ class Newton(Method):
     `info.residual` is that of what is returned. A window that does not reach the tolerance is done again one step after
     another, and `info.fell_back` counts it. λ is found in the same way, from the end: its recurrence is linear, one
     step with the whole Jacobian.
+
+    Windows come one after another: τ steps take O(log τ) only where they are one window, else O(τ / n · log n).
 
     It pays where processors idle: small states, long sequences, dynamics that contract. Integers in the state are
     carried one step after another.
@@ -188,7 +190,7 @@ class _Window:
         last, states = certificate.hold(states, self.first, self.valid, self.backward)
         return certificate.or_in_turn(
             Solved(last, states, extras, report),
-            lambda first, items: Scan().recur(self.step, first, items, self.backward),
+            lambda first, items, _: Scan().recur(self.step, first, items, self.backward),
             (self.first, self.items),
             self.tolerance,
         )

@@ -12,7 +12,7 @@ from jaxrnn.cells.base import Driven, Inputs, State
 from jaxrnn.unfold import recurrence, sizes
 from jaxrnn.unfold.columns import columns, rows, step_in_columns
 from jaxrnn.unfold.method import Method, Solved, Step
-from jaxrnn.unfold.problem import Flags, Operands, Problem
+from jaxrnn.unfold.problem import Flags, Operands, Problem, over_blocks, put_block, take_block
 from jaxrnn.unfold.steps import steps_of
 
 
@@ -93,6 +93,26 @@ class Scan(Method):
         first = state, at(flags.time.size - 1 if backward else 0)
         (last, _), found = lax.scan(ahead, first, flags, reverse=backward, unroll=self.unroll)
         return last, found
+
+    def in_blocks(
+        self, problem: Problem, operands: Operands, state: State, xs: Inputs, flags: Flags, room: tuple[Any, Any]
+    ) -> Solved:
+        """The same of a longer window, a block after another, in place of the states and extras in `room`.
+
+        These, and what comes back, are arrays (time, n): for axes of one entry XLA would make copies.
+        """
+        steps, products = flags.time.size, bool(jax.tree.leaves(room[1]))
+
+        def body(carry: Any, _: Any, start: Any, size: int) -> Any:
+            part, flag = take_block((xs, flags), start, size)
+            found = self.states(problem, operands, carry[0], part, flag, products)
+            arrays = jax.tree.map(lambda a: a.reshape(size, a[0].size), (found.states, found.extras))
+            return found.last, put_block(carry[1], arrays, start)
+
+        block = min(self.at_once(problem, operands) or steps, steps)
+        carry = state, room
+        last, (states, extras) = over_blocks(body, carry, steps=steps, block=block, backward=problem.reverse)
+        return Solved(last, states, extras, None)
 
     def recur(
         self, step: Step, first: Any, items: Any, backward: bool, valid: jax.Array | None = None, axes: int = 0

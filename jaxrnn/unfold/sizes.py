@@ -19,9 +19,12 @@ JOINED_FEATURES = 16  # of x: with fewer, x U of blocks side by side costs less 
 SHOOTING_ROWS = 16  # rows of a sweep: blocks side by side times rows of the batch
 SHOOTING_STEPS = 32  # steps of a block, at least
 SHOOTING_CHUNK = 16  # steps of every block that are stepped back through at once
+SHOOTING_LOOK = 8  # and of a look at whether λ vanishes
 SHOOTING_WINDOW = 3 << 26  # bytes of states, products and outputs that a window of a sweep holds
 SHOOTING_PAYS = {1: 1 << 20, 2: 3 << 20, 3: 3 << 20, 4: 3 << 20}  # rows: bytes of parameters from which it pays
 SHOOTING_PAYS_STEPS = 1024  # and steps
+SHOOTING_PROBE = 64  # a net that does not forget within this part of a window is not swept
+SHOOTING_PROBE_STEPS = 48  # but no fewer steps than an untrained net takes, and a little
 NEWTON_LONGEST = 1 << 14  # steps of a window of Newton's method
 NEWTON_WINDOW = 1 << 24  # bytes of its Jacobians on a CPU; a prefix scan holds about four times as much
 NEWTON_LAUNCHES = 1 << 29  # the same on an accelerator; a guess, not measured
@@ -241,6 +244,12 @@ def shooting_window(problem: Problem, operands: Operands) -> int:
         jaxpr = jax.make_jaxpr(problem.read)(operands.emit_params, operands.state, row_shapes(operands.xs)).jaxpr
         emitted = max(emitted, widest(jaxpr))
     return max(1024, SHOOTING_WINDOW // max(1, tree_bytes(state) + tree_bytes(products) + emitted))
+
+
+def shooting_probe(problem: Problem, operands: Operands) -> int:
+    """Steps, at most, of a look at whether a net forgets: few beside those of a window."""
+    window = min(problem.steps, shooting_window(problem, operands))
+    return max(SHOOTING_PROBE_STEPS, window // SHOOTING_PROBE)
 
 
 def shooting_pays(problem: Problem, operands: Operands) -> bool:

@@ -127,7 +127,9 @@ class BPTT:
             trace = partial(_program, problem, operands, method)
             keep = budget.keep(problem, operands, budget.parse(self.memory), trace)
         if (self.block, self.memory) == (None, None) and keep.every > 1 and (method.certifies or method.axis):
-            keep = Keep(method.at_once(problem, operands) or problem.steps, False)
+            window = method.at_once(problem, operands) or problem.steps
+            # The states of one window are in memory at once in any case, here or on the way back.
+            keep = Keep(1 if window >= problem.steps and method.axis is None else window, False)
 
         @jax.custom_vjp
         def values(given: list[Any], others: list[Any]) -> Trajectory:

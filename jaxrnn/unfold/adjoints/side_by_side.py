@@ -10,10 +10,12 @@ from jaxrnn.unfold import certificate, sizes
 from jaxrnn.unfold.adjoints import parts
 from jaxrnn.unfold.adjoints.gated import GatedPullback, Sums
 from jaxrnn.unfold.adjoints.inexact import zeros
+from jaxrnn.unfold.probe import probe
 from jaxrnn.unfold.problem import Block, Flags, Operands, Problem, over_blocks, put_block, take_block, where
 from jaxrnn.unfold.scan import Scan
 from jaxrnn.unfold.sharding import varying
-from jaxrnn.unfold.shooting import Shooting, side_by_side
+from jaxrnn.unfold.shooting import Shooting
+from jaxrnn.unfold.sweeps import side_by_side
 
 
 class SideBySidePullback:
@@ -22,7 +24,8 @@ class SideBySidePullback:
     A window is cut into blocks of time that are stepped back through side by side, as a batch is, as if nothing came
     after each. Everything is linear in λ: what was lacking of the λ after a block is then sent after it alone, and what
     comes of it is added, until what is left is below the method's tolerance. After as many sweeps as blocks nothing is
-    left; after the method's `max_sweeps` the window is stepped back through in turn.
+    left; after the method's `max_sweeps` the window is stepped back through in turn. So it is at once where the method
+    has a probe, and two paths of λ were seen not to meet.
     """
 
     def __init__(self, problem: Problem, operands: Operands, method: Shooting):
@@ -48,6 +51,7 @@ class SideBySidePullback:
         blocks = self.method.blocks_of(self.operands.state, steps)
         if blocks == 1:
             return self.in_turn(sums, lam, block, of_outputs)
+        forgets = self._forgets(lam, block, of_outputs)
         # The steps that do not fill the blocks came last, and are the first on the way back.
         chunk = min(steps // blocks, sizes.SHOOTING_CHUNK)
         many = steps // (blocks * chunk) * blocks * chunk
@@ -60,10 +64,26 @@ class SideBySidePullback:
         start = few if backward else 0
         part = parts.sub_block(block, start, many, backward)
         window = _Window(self, part, take_block(of_outputs, start, many), chunk)
-        sums, lam, of_xs = window.run(sums, lam, blocks)
+        sums, lam, of_xs = window.run(sums, lam, blocks, forgets)
         if few:
             of_xs = [jnp.concatenate((b, a) if backward else (a, b)) for a, b in zip(of_xs, of_few, strict=True)]
         return sums, lam, of_xs
+
+    def _forgets(self, lam: list[Any], block: Block, of_outputs: list[Any]) -> jax.Array | None:
+        """Whether two paths of λ through the states of the window were seen to meet; None where there is no probe."""
+        if self.method.probe is None:
+            return None
+        steps, backward = block.flags.time.size, self.problem.reverse
+        size = max(1, min(sizes.SHOOTING_LOOK, steps // 4))
+
+        def back(lam: list[Any], number: jax.Array) -> tuple[list[Any], None]:
+            part = parts.sub_block(block, number * size, size, backward)
+            of_part = take_block(of_outputs, number * size, size)
+            return self.gated.block(self.start(), lam, part, of_part)[1], None
+
+        tolerance = certificate.tolerance(self.method.tolerance, lam)
+        numbers, most = jnp.arange(steps // size), max(2, self.method.probe // size)
+        return probe(back, lam, numbers, None, most, tolerance, not backward, apart=1).forgets
 
     def in_turn(
         self, sums: Sums, lam: list[Any], block: Block, of_outputs: list[Any]
@@ -105,8 +125,10 @@ class _Window:
         self.outer, self.block, self.of_outputs, self.chunk = outer, block, of_outputs, chunk
         self.backward, self.method = outer.problem.reverse, outer.method
 
-    def run(self, sums: Sums, lam: list[Any], blocks: int) -> tuple[Sums, list[Any], list[Any]]:
-        """Sums, λ before the window, and the gradients of its inputs."""
+    def run(
+        self, sums: Sums, lam: list[Any], blocks: int, forgets: jax.Array | None
+    ) -> tuple[Sums, list[Any], list[Any]]:
+        """Sums, λ before the window, and the gradients of its inputs; at once in turn where λ does not vanish."""
         self.blocks, self.size = blocks, self.block.flags.time.size // blocks
         tolerance = certificate.tolerance(self.method.tolerance, lam)
         pullback = self._pullback()
@@ -119,11 +141,21 @@ class _Window:
             way = self._back(pullback, carry[0], number, self.of_outputs)
             return way, jax.tree.map(jnp.maximum, carry[1], certificate.scale(way.lam, axes=1))
 
-        way, scale = lax.fori_loop(0, self.size // self.chunk, first_sweep, (way, certificate.scale(way.lam, axes=1)))
+        def sweep(carry: tuple[_Way, list[Any]]) -> tuple[_Way, list[Any]]:
+            return lax.fori_loop(0, self.size // self.chunk, first_sweep, carry)
+
+        carry, most = (way, certificate.scale(way.lam, axes=1)), min(self.method.max_sweeps, blocks)
+        if forgets is None:
+            way, scale = sweep(carry)
+        else:
+            most = jnp.where(forgets, most, 0)
+            pending, carry = varying((forgets, carry))
+            way, scale = lax.while_loop(
+                lambda c: c[0], lambda c: (jnp.zeros_like(c[0]), sweep(c[1])), (pending, carry)
+            )[1]
         lacking = self._of_the_next(self._of_steps(way.lam))
         left = certificate.difference(lacking, zeros(lacking), scale)
         begun = _Corrected(way._replace(lam=lacking), way.lam, jnp.ones((), jnp.int32), left)
-        most = min(self.method.max_sweeps, blocks)
         found = lax.while_loop(
             lambda c: ~(c.left <= tolerance) & (c.sweeps < most),
             lambda c: self._correct(pullback, c, scale, tolerance),
@@ -133,7 +165,8 @@ class _Window:
         of_xs = [x.reshape(like.shape) for x, like in zip(found.way.of_xs, zeros(self.block.xs), strict=True)]
         result = found.way.sums._replace(initial=of_initial), self._before_all(found.before, lam), of_xs
         exact = (found.sweeps >= blocks) & certificate.all_finite(found.before)
-        return self._or_in_turn(result, (found.left <= tolerance) | exact, sums, lam)
+        good = (found.left <= tolerance) | exact
+        return self._or_in_turn(result, good if forgets is None else good & forgets, sums, lam)
 
     def _guess(self, lam: list[Any]) -> list[Any]:
         """λ after the window for the blocks that it reaches over nothing but padding; nothing for all others.
