@@ -38,7 +38,7 @@ from jaxrnn import (
     unfold,
 )
 from jaxrnn.unfold.adjoints.reach import labelled, reach, reaches_many, reaches_none
-from tests import grid
+from tests import grid, oracles
 
 T, B = 6, 3
 RESETS = np.arange(T * B).reshape(T, B) % 7 == 4
@@ -128,6 +128,81 @@ def test_while_weights_change(name: str, adjoint: Any, rng: np.random.Generator)
     if masked:
         whole, _ = by_hand(entry.oracle, *grid.host((params, state, xs, ys)), masked=False, rate=0.3)
         assert np.abs(whole[-1] - expected[-1]).max() > 1e-3
+
+
+# A complex state; stacks, which run layer by layer, each with its own influence; a maximum that hides what is reached.
+APART = "lru", "stack", "readout_stack", "slstm"
+
+
+def _floats(tree: Any) -> np.ndarray:
+    """All real numbers of a tree, end to end."""
+    return flat([leaf for leaf in jax.tree.leaves(tree) if grid.is_float(np.asarray(leaf))])
+
+
+def _moved(tree: Any, k: int, by: float) -> Any:
+    """The tree with its real number k moved."""
+    leaves, structure = jax.tree.flatten(jax.tree.map(np.array, tree))
+    for leaf in leaves:
+        if grid.is_float(leaf):
+            if 0 <= k < leaf.size:
+                leaf.flat[k] += by
+            k -= leaf.size
+    return jax.tree.unflatten(structure, leaves)
+
+
+def _differences(f: Any, tree: Any) -> np.ndarray:
+    """∂f/∂tree, (outputs, entries), by central differences: exactly 0 where f does not read an entry."""
+    epsilon, size = 1e-5, _floats(tree).size
+    columns = [_floats(f(_moved(tree, k, epsilon))) - _floats(f(_moved(tree, k, -epsilon))) for k in range(size)]
+    return np.stack(columns, axis=1) / (2 * epsilon)
+
+
+def masked(oracle: Any, params: Any, state: Any, xs: Any, ys: Any) -> np.ndarray:
+    """SnAp-1's equations for one sequence: the influence of what a parameter reaches in one step of any of them."""
+    through, direct, read = [], [], []
+    for t, y in enumerate(ys):
+        x = oracles.at(xs, t)
+        through.append(_differences(lambda s, x=x: oracle.step(params, s, x), state))
+        direct.append(_differences(lambda p, x=x, s=state: oracle.step(p, s, x), params))
+        state = oracle.step(params, state, x)
+        errors = _floats(oracle.output(params, state)) - np.ravel(y)
+        of_state = _differences(lambda s: oracle.output(params, s), state)
+        of_params = _differences(lambda p, s=state: oracle.output(p, s), params)
+        read.append((errors @ of_state, errors @ of_params))
+    mask, influence, total = np.any(np.stack(direct) != 0, axis=0), np.zeros_like(direct[0]), 0.0
+    for J, D, (of_state, of_params) in zip(through, direct, read, strict=True):
+        influence = mask * (J @ influence + D)
+        total = total + of_state @ influence + of_params
+    return np.asarray(total)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", [name for name in grid.NAMES if name not in APART])
+def test_snap1_is_its_equations_or_names_another(name: str, rng: np.random.Generator) -> None:
+    """For every cell: values as ever, and the gradient of the masked influence; or `RTRL()` is what to pass."""
+    entry = grid.CELLS[grid.NAMES.index(name)]
+    params, state, xs = grid.sample(entry, ())
+    host = grid.host((params, state, xs))
+    start = entry.oracle.output(host[0], host[1])
+    ys = rng.normal(size=(grid.T, *np.shape(start)))
+
+    @grid.quick
+    def program(params: Any) -> Any:
+        def loss(params: Any) -> Any:
+            outputs = unfold(entry.cell, params, xs, state=state, adjoint=SnAp1()).outputs
+            return 0.5 * ((outputs - ys) ** 2).sum(), outputs
+
+        return grid.gradients(loss, params)
+
+    try:
+        outputs, (gradients,) = program(params)
+    except TypeError as error:
+        assert "pass adjoint=RTRL()" in str(error)  # noqa: PT017
+        return
+    states, _ = oracles.run(entry.oracle, host[0], host[1], host[2], grid.T)
+    grid.close(outputs, np.stack([entry.oracle.output(host[0], s) for s in states]), 1e-10, 1e-11)
+    expected = 0 * _floats(params) if entry.fixed else masked(entry.oracle, host[0], host[1], host[2], ys)
+    np.testing.assert_allclose(flat(gradients), expected, 1e-6, 1e-7)
 
 
 NETS = {
