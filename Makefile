@@ -3,7 +3,7 @@
 #   make train      train on Shakespeare; arguments: make train ARGS="--cell lstm --hidden 128"
 #   make test       lint, types, import contracts, all tests
 #   make notebooks  execute the notebooks; a warning or an error fails
-#   make bench      compare speed and memory with other libraries: within 30 minutes on two cores
+#   make bench      compare speed and memory with other libraries: planned for 30 minutes on two cores
 #   make race       the first part of that alone, or a part of it: make race ARGS="--cells lstm --seconds 300"
 #   make docs       build the documentation
 #   make lint       only the checks that need no tests
