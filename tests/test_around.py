@@ -168,6 +168,11 @@ def test_rates_do_not_change_the_type_of_a_state(key: jax.Array) -> None:
             assert cell.step(params, state, (x, drawn)).h.dtype == jnp.bfloat16
 
 
+def test_rates_of_numpy_and_rates_of_each_part_can_be_compared() -> None:
+    assert Zoneout(np.float64(0.5)) == Zoneout(0.5) != Zoneout(LSTMState(0.5, 0.5))  # pyright: ignore[reportArgumentType]
+    assert StateNoise(np.float32(0.5)) == StateNoise(0.5) != StateNoise({"h": 0.5})
+
+
 @pytest.mark.usefixtures("x64")
 def test_a_learned_start_has_the_gradient_of_the_start(rng: np.random.Generator) -> None:
     """Also where resets return to it, and by finite differences of the whole."""

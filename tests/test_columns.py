@@ -159,6 +159,38 @@ def test_what_has_a_batch_of_its_own_stays_in_rows(key: jax.Array, monkeypatch: 
     assert _asked(cell, params, (jnp.ones((T, 16, D)), masks), monkeypatch) == [False]
 
 
+class HalfLSTM(LSTM):
+    """A user's cell, whose recurrent matrix is not the one among its weights."""
+
+    def recurrent(self, params: Any) -> Any:
+        return params.W / 2
+
+
+class SquashedGRU(GRU):
+    """A user's cell, whose drive is not affine."""
+
+    def drive(self, params: Any, x: jax.Array) -> jax.Array:
+        return jnp.tanh(super().drive(params, x))
+
+
+class NoisyGRU(GRU):
+    """A user's cell, which draws a number for each sequence."""
+
+    def activate(self, params: Any, state: Any, u: jax.Array, a: jax.Array) -> Any:
+        return super().activate(params, state, u + jax.random.normal(jax.random.key(0), u.shape, u.dtype), a)
+
+
+@pytest.mark.parametrize("batch", [3, 16])
+@pytest.mark.parametrize("kind", [HalfLSTM, SquashedGRU, NoisyGRU])
+def test_what_overrides_its_sums_is_taken_at_its_word(kind: Any, batch: int) -> None:
+    cell = kind(D, H)
+    params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (T, batch, D))
+    state = cell.initial_state(params, (batch,))
+    for x in xs:
+        state = cell.step(params, state, x)
+    np.testing.assert_allclose(unfold(cell, params, xs).final.h, state.h, rtol=0, atol=1e-6)
+
+
 def test_the_product_of_a_step_has_the_matrix_on_its_left() -> None:
     """In the compiled program: (4·128, 64 + 128) by (192, 16), and no matrix is transposed in the loop."""
     cell = LSTM(64, 128)

@@ -161,6 +161,14 @@ LAYERS = (
 )
 
 
+def test_dropout_of_a_module_draws_masks_of_its_own() -> None:
+    net = Sequential([Dropout(0.5), Elman(16, 16), Dropout(0.5)])
+    module = to_flax(net, net.init(jax.random.key(0)))
+    module.train()
+    first, _, last = module.layers
+    assert (first(jnp.ones((1, 64))) != last(jnp.ones((1, 64)))).any()
+
+
 @pytest.mark.parametrize(
     ("layer", "api"),
     [*((layer, api) for layer in (*LAYERS[:3], BETWEEN) for api in (nnx, linen)), (LAYERS[3], linen)],

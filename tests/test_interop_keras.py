@@ -250,6 +250,20 @@ def files(model: Any, tmp_path_factory: Any) -> Path:
     return folder
 
 
+def test_a_name_comes_before_the_group_of_another_layer(tmp_path: Path) -> None:
+    """A file numbers its groups anew: that of the second layer has the name of the first here."""
+    with _as_keras_is():
+        layers = [K.LSTM(H, return_sequences=True, name=f"lstm_{k}") for k in (1, 2)]
+        made = keras.Sequential([keras.Input((None, D)), *layers])
+        for layer in layers:
+            _drawn(layer)
+        made.save_weights(tmp_path / "model.weights.h5")
+    expected = Sequential([LSTM(D, H), LSTM(H, H)])
+    _, params = from_keras(tmp_path / "model.weights.h5", layer=expected, names=["lstm_1", "lstm_2"])
+    for found, layer in zip(params, layers, strict=True):
+        np.testing.assert_array_equal(found.W, layer.cell.recurrent_kernel)
+
+
 def test_models_and_files_hold_the_same(model: Any, files: Path) -> None:
     layer: Any
     layer, params = from_keras(model, names=NAMES)

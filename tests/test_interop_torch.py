@@ -264,6 +264,20 @@ def test_files_that_are_not_what_their_names_say(tmp_path: Path) -> None:
             from_torch(tmp_path / name)
 
 
+def test_a_state_dict_may_hold_parts() -> None:
+    """What stands beside its weights, an average of them among it, is never taken for them."""
+    weights = made("gru", torch.float32).state_dict()
+    layer, expected = from_torch(weights)
+    average = {name: a + 1 for name, a in weights.items()}
+    named = {f"rnn.{name}": a for name, a in weights.items()}
+    for part in ({"vocabulary": ["a"]}, average, {f"rnn.{name}": a for name, a in average.items()}):
+        again, params = from_torch({**named, "part": part}, prefix="rnn.")
+        assert again == layer
+        jax.tree.map(np.testing.assert_array_equal, params, expected)
+        with pytest.raises(ValueError, match="from_torch: part is no tensor but dict"):
+            from_torch({**weights, "part": part})
+
+
 def test_a_checkpoint_holds_a_state_dict(tmp_path: Path) -> None:
     """As trainers write it: the state dict beside the epoch and the optimizer's state, its names with a prefix."""
     module = made("lstm", torch.float32)

@@ -39,6 +39,8 @@ class StateNoise(Perturbation):
     def __post_init__(self):
         for value in jax.tree.leaves(self.scale):
             checks.number(self, "scale", value, least=0)
+        # Numbers of NumPy would widen a state, and cannot be compared with trees.
+        object.__setattr__(self, "scale", jax.tree.map(float, self.scale))
 
     def __hash__(self) -> int:
         return hash_of(self.scale)
@@ -51,7 +53,7 @@ class StateNoise(Perturbation):
         def noise(key: jax.Array, scale: float, s: jax.ShapeDtypeStruct) -> jax.Array:
             if not jnp.issubdtype(s.dtype, jnp.inexact):
                 return jnp.zeros(s.shape, s.dtype)
-            return float(scale) * jax.random.normal(key, s.shape, s.dtype)
+            return scale * jax.random.normal(key, s.shape, s.dtype)
 
         return jax.tree.unflatten(structure, [noise(*item) for item in zip(keys, scales, leaves, strict=True)])
 

@@ -39,6 +39,8 @@ class Zoneout(Perturbation):
     def __post_init__(self):
         for value in jax.tree.leaves(self.rate):
             checks.number(self, "rate", value, least=0, below=1)
+        # Numbers of NumPy would widen a state, and cannot be compared with trees.
+        object.__setattr__(self, "rate", jax.tree.map(float, self.rate))
 
     def __hash__(self) -> int:
         return hash_of(self.rate)
@@ -53,6 +55,6 @@ class Zoneout(Perturbation):
     def apply(self, before: State, new: State, drawn: Any) -> State:
         if drawn is None:
             rates = like_state(self, "rate", self.rate, new)
-            return apply_to_floats(lambda old, value, rate: value + float(rate) * (old - value), before, new, rates)
+            return apply_to_floats(lambda old, value, rate: value + rate * (old - value), before, new, rates)
         check_drawn(self, drawn, new, boolean=True)
         return apply_to_floats(lambda old, value, mask: jnp.where(mask, old, value), before, new, drawn)

@@ -37,13 +37,13 @@ def to_linen(where: str, layer: Any, params: Any) -> tuple[Any, dict[str, np.nda
     return module, flax_cells.unpacked(kind, params)
 
 
-def to_nnx(where: str, layer: Any, params: Any) -> Any:
-    """The nnx module that holds the parameters."""
-    layer = unstacked(layer)
+def to_nnx(where: str, layer: Any, params: Any, rngs: nnx.Rngs | None = None) -> Any:
+    """The nnx module that holds the parameters; all of its dropout draws from `rngs`, one mask after another."""
+    layer, rngs = unstacked(layer), nnx.Rngs(dropout=0) if rngs is None else rngs
     if isinstance(layer, Sequential):
-        return nnx.Sequential(*(to_nnx(where, one, p) for one, p in zip(layer.layers, params, strict=True)))
+        return nnx.Sequential(*(to_nnx(where, one, p, rngs) for one, p in zip(layer.layers, params, strict=True)))
     if isinstance(layer, Dropout):
-        return nnx.Dropout(float(layer.rate), deterministic=True, rngs=nnx.Rngs(dropout=0))
+        return nnx.Dropout(float(layer.rate), deterministic=True, rngs=rngs)
     if isinstance(layer, Bidirectional):
         forward, backward = to_nnx(where, layer.forward, params.forward), to_nnx(where, layer.backward, params.backward)
         return nnx.Bidirectional(_rnn(where, forward), _rnn(where, backward), **_merge(layer))

@@ -109,7 +109,8 @@ def _keys(where: str, group: Any, names: Any, serialized: list[dict[str, Any]]) 
         return _chosen(where, [(key, key) for key in keys], names)
     found = keras_files.layer_names(where, group)
     if names is not None:
-        both = {name: key for key, name in found.items()} | {key: key for key in found}
+        # A file's groups are numbered anew, so that of one layer may be the name of another: names come first.
+        both = {key: key for key in found} | {name: key for key, name in found.items()}
         return _chosen(where, list(both.items()), names)
     groups = keras_files.group_names(one["class_name"] for one in serialized)
     keys = [key for key, one in zip(groups, serialized, strict=True) if keras_serialized.sides(one)]

@@ -132,9 +132,12 @@ def _read(path: Path) -> Any:
 
 
 def _unwrapped(where: str, entries: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """The state dict within a checkpoint, where that is clear, and a name for it; a state dict as it is."""
+    """The state dict within a checkpoint, where that is clear, and a name for it; a state dict as it is.
+
+    A state dict may hold parts too, such as what a module keeps beside its weights.
+    """
     parts = {name: part for name, part in entries.items() if isinstance(part, Mapping)}
-    if not parts:
+    if not parts or any(torch_form.begins(name) for name in entries.keys() - parts.keys()):
         return where, entries
     recurrent = [name for name, part in parts.items() if any(map(torch_form.begins, part))]
     if len(recurrent) == 1:

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from jaxrnn.cells.base import Affine, Cell, Driven, Gated, Linear
+from jaxrnn.cells.base import Additive, Affine, Cell, Driven, Gated, Linear
 from jaxrnn.unfold.problem import Keep, Operands, Problem, row_shapes
 
 CACHE = 1 << 19  # bytes of a block's working set on a CPU: half of a core's second-level cache
@@ -153,7 +153,9 @@ def columns_pay(problem: Problem, operands: Operands) -> bool:
 def columns_fit(problem: Problem, operands: Operands) -> bool:
     """Whether a step can be taken with the batch as the last axis, and nothing need be transposed."""
     cell, leaves = problem.cell, jax.tree.leaves(operands.state)
-    if not isinstance(cell, Affine) or any(s.ndim != 2 or s.shape[0] != leaves[0].shape[0] for s in leaves):
+    if not isinstance(cell, Affine) or not inherited(cell):
+        return False
+    if any(s.ndim != 2 or s.shape[0] != leaves[0].shape[0] for s in leaves):
         return False
     weights = jax.eval_shape(cell.weights, operands.params)
     if not isinstance(weights.W, jax.ShapeDtypeStruct) or weights.W.ndim != 2 or weights.U.ndim != 2:
@@ -161,11 +163,18 @@ def columns_fit(problem: Problem, operands: Operands) -> bool:
     x = problem.select(row_shapes(operands.xs))
     if getattr(x, "shape", ())[:-1] != leaves[0].shape[:1] or problem.batch_axes(operands) != 1:
         return False
-    return not reads_matrices(cell, operands, x)
+    return of_each_sequence(cell, operands, x)
 
 
-def reads_matrices(cell: Affine, operands: Operands, x: Any) -> bool:
-    """Whether what follows the recurrent products reads more of the parameters than rows."""
+def inherited(cell: Affine) -> bool:
+    """Whether a cell leaves to its base class what makes U, W and b of its `weights` all that there is to its sums."""
+    kind, base = type(cell), Additive if isinstance(cell, Additive) else Affine
+    names = ("step", "advance", "drive", "recurrent", "recur", *(("activate",) if base is Additive else ()))
+    return all(getattr(kind, name) is getattr(base, name) for name in names)
+
+
+def of_each_sequence(cell: Affine, operands: Operands, x: Any) -> bool:
+    """Whether what follows the recurrent products can be mapped over sequences, and reads no more than rows of θ."""
     params, state = operands.params, operands.state
 
     def after(params: Any, state: Any, u: Any, a: Any) -> Any:
@@ -174,7 +183,18 @@ def reads_matrices(cell: Affine, operands: Operands, x: Any) -> bool:
     u, a = jax.eval_shape(cell.drive, params, x), jax.eval_shape(cell.recur, params, state)
     jaxpr = jax.make_jaxpr(after)(params, state, u, a).jaxpr
     read = {v for equation in jaxpr.eqns for v in equation.invars if not hasattr(v, "val")}
-    return any(v.aval.ndim > 1 and v in read for v in jaxpr.invars[: len(jax.tree.leaves(params))])
+    matrices = any(v.aval.ndim > 1 and v in read for v in jaxpr.invars[: len(jax.tree.leaves(params))])
+    return not matrices and not any("callback" in name or "random" in name for name in primitives(jaxpr))
+
+
+def primitives(jaxpr: Any) -> set[str]:
+    """The names of all operations of a program."""
+    found = {equation.primitive.name for equation in jaxpr.eqns}
+    for equation in jaxpr.eqns:
+        for inner in jax.tree.leaves(list(equation.params.values())):
+            if hasattr(inner, "jaxpr") or hasattr(inner, "eqns"):
+                found |= primitives(getattr(inner, "jaxpr", inner))
+    return found
 
 
 def fetch_ahead(cell: Cell, operands: Operands, items: Any) -> bool:

@@ -44,7 +44,7 @@ def _advance(
     params = operands.params
     if isinstance(cell, Additive):
         U, W, b = cell.weights(params)
-        joins = not driven and sizes.join_products(operands, U.shape[0], copies)
+        joins = not driven and sizes.inherited(cell) and sizes.join_products(operands, U.shape[0], copies)
         joined = jnp.concatenate([U, W]) if joins else None
 
         def additive(state: State, item: Any) -> tuple[State, Any]:
