@@ -101,7 +101,7 @@ class Scan(Method):
 
         These, and what comes back, are arrays (time, n): for axes of one entry XLA would make copies.
         """
-        steps, products = flags.time.size, bool(jax.tree.leaves(room[1]))
+        steps, products = flags.time.size, room[1] is not None
 
         def body(carry: Any, _: Any, start: Any, size: int) -> Any:
             part, flag = take_block((xs, flags), start, size)
