@@ -226,9 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         result["results"] = merge(result["results"], measured)
         result["wall_s"] = time.perf_counter() - began
         result["load_average_after"] = os.getloadavg()[0]
-        if chosen.out is not None:
-            chosen.out.parent.mkdir(parents=True, exist_ok=True)
-            chosen.out.write_text(json.dumps(result, indent=1) + "\n")
+        report.write(result, chosen.out)
     bar.close()
     print(report.markdown(result))
     return result

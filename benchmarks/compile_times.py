@@ -4,7 +4,6 @@ python -m benchmarks.compile_times --out benchmarks/results/NAME-compile.json
 """
 
 import argparse
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,8 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "sizes": f"{STEPS} steps, batch {BATCH}, {INPUT} inputs, {HIDDEN} units",
         "results": rows,
     }
-    if chosen.out is not None:
-        chosen.out.write_text(json.dumps(result, indent=1) + "\n")
+    report.write(result, chosen.out)
     print(report.markdown(result))
     return result
 

@@ -8,7 +8,6 @@ each writes where the likeliest symbol is always taken, beside the same in float
 
 import argparse
 import contextlib
-import json
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
@@ -222,9 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "steps": chosen.steps,
         "entrants": measure(net, chosen.steps, chosen.check, chosen.seconds, chosen.rounds),
     }
-    if chosen.out is not None:
-        chosen.out.parent.mkdir(parents=True, exist_ok=True)
-        chosen.out.write_text(json.dumps(result, indent=1) + "\n")
+    report.write(result, chosen.out)
     print(report.markdown(result))
     return result
 

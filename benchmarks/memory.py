@@ -185,9 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "adjoints": adjoints,
         "load_average_after": os.getloadavg()[0],
     }
-    if chosen.out is not None:
-        chosen.out.parent.mkdir(parents=True, exist_ok=True)
-        chosen.out.write_text(json.dumps(result, indent=1) + "\n")
+    report.write(result, chosen.out)
     print(report.markdown(result))
     return result
 

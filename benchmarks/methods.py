@@ -134,9 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     }
 
     def write() -> None:
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(result, indent=1) + "\n")
+        report.write(result, path)
 
     if chosen.part == "depth":
         result["results"] = depth.rows(chosen.longest)

@@ -75,8 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
             rows.append({"cell": cell, "shape": list(shape), "entrants": entrants})
     packages = [rivals.load(name).PACKAGE for name in chosen.rivals]
     result = {"kind": "peak", **machine.describe(packages), "clock": "wall", "results": rows}
-    if chosen.out is not None:
-        chosen.out.write_text(json.dumps(result, indent=1) + "\n")
+    report.write(result, chosen.out)
     print(report.markdown(result))
     return result
 

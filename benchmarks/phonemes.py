@@ -135,6 +135,7 @@ def main() -> None:
     text = table(result)
     print(text)
     if choices.out is not None:
+        choices.out.parent.mkdir(parents=True, exist_ok=True)
         choices.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         choices.out.with_suffix(".md").write_text(text, encoding="utf-8")
         save_parameters(choices.out.with_suffix(".safetensors"), found.params)

@@ -36,6 +36,13 @@ def markdown(result: dict[str, Any]) -> str:
     return kinds[result["kind"]](result)
 
 
+def write(result: dict[str, Any], out: Path | None) -> None:
+    """A result as a file, if one was asked for; its folder is made."""
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(result, indent=1) + "\n")
+
+
 def fastest(
     entrants: dict[str, Any], which: str, leave: Sequence[str] = (), base: str = OWN
 ) -> tuple[str, float] | None:

@@ -4,7 +4,6 @@ python -m benchmarks.scaling --out benchmarks/results/NAME-scaling.json
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,8 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         f"T, B, D, H = {BASE}.",
         "axes": axes,
     }
-    if chosen.out is not None:
-        chosen.out.write_text(json.dumps(result, indent=1) + "\n")
+    report.write(result, chosen.out)
     print(report.markdown(result))
     return result
 
