@@ -161,6 +161,14 @@ LAYERS = (
 )
 
 
+def test_streams_of_other_names_are_no_dropout() -> None:
+    module = ours_nnx.Recurrent(Sequential([GRU(D, H), Dropout(0.5)]), rngs=nnx.Rngs(0))
+    xs = jnp.ones((2, 5, D))
+    for rngs in (None, nnx.Rngs(params=0)):
+        np.testing.assert_array_equal(module(xs, rngs=rngs), module(xs))
+    assert (module(xs, rngs=nnx.Rngs(0)) == 0).any()
+
+
 def test_dropout_of_a_module_draws_masks_of_its_own() -> None:
     net = Sequential([Dropout(0.5), Elman(16, 16), Dropout(0.5)])
     module = to_flax(net, net.init(jax.random.key(0)))

@@ -91,8 +91,8 @@ class Recurrent(nnx.Module):
     ) -> Any:
         """Run over whole sequences, as `sequences.call` says; what is None here is as the module was made.
 
-        In training, dropout within the layer draws from the stream `dropout` of rngs. None, or a stream of another
-        name: no dropout.
+        In training, dropout within the layer draws from the stream `dropout` of rngs, or from their default one. None,
+        or only streams of other names: no dropout.
         """
         return sequences.call(
             self,
@@ -115,4 +115,4 @@ def _dropout_key(rngs: nnx.Rngs | nnx.RngStream | None) -> jax.Array | None:
     if rngs is not None and not isinstance(rngs, nnx.Rngs):
         name = type(rngs).__name__
         raise TypeError(f"nnx.Recurrent: rngs must be an nnx.Rngs, got {name}: pass rngs=nnx.Rngs(dropout=0)")
-    return None if rngs is None else rngs.dropout()
+    return rngs.dropout() if rngs is not None and ("dropout" in rngs or "default" in rngs) else None
