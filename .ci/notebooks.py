@@ -17,7 +17,7 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 
-SECONDS = 400  # for each, on two cores: 180 as they are meant, and what slower machines take beside that
+SECONDS = 270  # for each, on two cores: the 180 that they may take, and half as much where others use the machine too
 KEPT_METADATA = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
 
 

@@ -155,14 +155,14 @@ cases = {
     GRU(8, 4): {"Scan": Scan(), "Newton": Newton()},
     MinGRU(8, 256): {"Scan": Scan(), "Associative": Associative()},
 }
-lengths = [512, 2048, 8192]
+lengths = [512, 2048, 4096]
 forward, reports = {}, {}
 for cell, methods in cases.items():
     theta = cell.init(jax.random.key(0))
     for tau in lengths:
         xs = jax.random.normal(jax.random.key(1), (tau, 8))
         ready = {name: prepare(cell, method, False, theta, xs) for name, method in methods.items()}
-        forward[cell, tau] = median_ms({name: run for name, (run, _) in ready.items()}, rounds=5)
+        forward[cell, tau] = median_ms({name: run for name, (run, _) in ready.items()}, rounds=3)
         reports |= {(name, tau): info for name, (_, info) in ready.items()}
 
 # %%
@@ -187,7 +187,7 @@ print("                         forward, τ =                      training step
 print(f"{'':24}" + "".join(f"{tau:8}" for tau in lengths) + f"{TRAINING:24}")
 for cell, methods in cases.items():
     theta, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (TRAINING, 8))
-    trained = median_ms({n: prepare(cell, m, True, theta, xs)[0] for n, m in methods.items()}, rounds=5)
+    trained = median_ms({n: prepare(cell, m, True, theta, xs)[0] for n, m in methods.items()}, rounds=3)
     for name in list(methods)[1:]:
         ratios = [forward[cell, tau]["Scan"] / forward[cell, tau][name] for tau in lengths]
         line = "".join(f"{ratio:8.2f}" for ratio in ratios) + f"{trained['Scan'] / trained[name]:24.2f}"
