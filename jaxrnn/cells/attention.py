@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 from jaxrnn.cells import checks
 from jaxrnn.cells.affine import affine, product
 from jaxrnn.cells.initializers import uniform
+from jaxrnn.cells.padding import before_end
 
 
 class Memory(NamedTuple):
@@ -76,8 +77,7 @@ class Attention(abc.ABC):
                 raise ValueError(
                     f"{name}: lengths must have the batch axes of values, {values.shape[1:-1]}, got {lengths.shape}"
                 )
-            place = jnp.arange(len(values)).reshape(-1, *(1 for _ in lengths.shape))
-            mask = place < lengths[None]
+            mask = before_end(len(values), lengths)
             values = jnp.where(mask[..., None], values, 0)
         return Memory(self.keys(params, values), values, mask, source)
 

@@ -12,6 +12,7 @@ from jax.core import Tracer
 
 from jaxrnn.cells import checks
 from jaxrnn.cells.base import Cell, Params, State
+from jaxrnn.cells.padding import before_end
 from jaxrnn.decoding.sampling import MOST
 
 Allowed = Callable[[jax.Array, jax.Array], jax.Array]
@@ -214,8 +215,7 @@ def _traced_back(
     _, tokens = jax.lax.scan(back, order, (tokens, parents), reverse=True)
     log_probs, finished = _take(now.log_prob, order), _take(now.finished, order)
     lengths = jnp.where(log_probs == -jnp.inf, 0, _take(now.lengths, order))
-    time = jnp.arange(len(tokens), dtype=jnp.int32).reshape(-1, *(1 for _ in lengths.shape))
-    tokens = jnp.where(time < lengths[None], tokens, 0 if end is None else end)
+    tokens = jnp.where(before_end(len(tokens), lengths), tokens, 0 if end is None else end)
     last = partial(jnp.moveaxis, source=0, destination=-1)
     found = lengths, _take(score, order), log_probs, finished
     return Beams(jnp.moveaxis(tokens, 1, -1), *(last(a) for a in found))

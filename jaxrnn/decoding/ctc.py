@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from jaxrnn import losses
 from jaxrnn.cells import checks
+from jaxrnn.cells.padding import before_end
 from jaxrnn.unfold import validate
 
 
@@ -41,13 +42,13 @@ def ctc_greedy(logits: jax.Array, *, lengths: Any = None, blank: int = 0) -> Lab
     """
     log_p, lengths = _frames("ctc_greedy", logits, lengths, blank)
     best = jnp.argmax(log_p, axis=-1).astype(jnp.int32)
-    time = jnp.arange(len(best)).reshape(-1, *(1 for _ in lengths.shape))
     before = jnp.concatenate([jnp.full_like(best[:1], blank), best[:-1]])
-    keep = (best != blank) & (best != before) & (time < lengths[None])
+    valid = before_end(len(best), lengths)
+    keep = (best != blank) & (best != before) & valid
     order = jnp.argsort(~keep, axis=0, stable=True)  # the labels first
     count = keep.sum(0, dtype=jnp.int32)
-    tokens = jnp.where(time < count[None], jnp.take_along_axis(best, order, axis=0), 0)
-    path = jnp.where(time < lengths[None], log_p.max(-1, initial=-jnp.inf), 0).sum(0)
+    tokens = jnp.where(before_end(len(best), count), jnp.take_along_axis(best, order, axis=0), 0)
+    path = jnp.where(valid, log_p.max(-1, initial=-jnp.inf), 0).sum(0)
     return Labelling(tokens, count, path)
 
 

@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 from jaxrnn import losses
 from jaxrnn.cells import Cell, FeedForward, Readout, ReadoutParams, Supervised, checks, symbols
 from jaxrnn.cells.base import State
+from jaxrnn.cells.padding import before_end
 from jaxrnn.models import labelled
 from jaxrnn.models.labelled import Batch
 from jaxrnn.unfold import BPTT, Scan, unfold, validate
@@ -165,7 +166,7 @@ class AutoregressiveTagger:
         none = jnp.zeros(jnp.shape(xs)[:-1], jnp.int32)
         xs, none, lengths = self._checked(xs, none, lengths)
         drawn = _fed(self, params, key, xs, none, none.astype(bool))
-        return jnp.where(_valid(drawn, lengths), drawn, 0)
+        return jnp.where(before_end(len(drawn), lengths), drawn, 0)
 
     def _losses(
         self,
@@ -184,7 +185,7 @@ class AutoregressiveTagger:
         if isinstance(self.cell, FeedForward):  # nothing is recurrent but what is fed, and that is known
             zero = net.initial_state(params.readout, classes.shape)
             L = nats(net.output(params.readout, net.step(params.readout, zero, inputs)), classes)
-            return jnp.where(_valid(classes, lengths), L, 0)
+            return jnp.where(before_end(len(classes), lengths), L, 0)
         choices = {"lengths": lengths, "method": method, "adjoint": adjoint}
         return unfold(Supervised(net, nats), params.readout, (inputs, classes), **choices).outputs
 
@@ -199,13 +200,8 @@ class AutoregressiveTagger:
         labelled.same_shape(self, classes, jnp.shape(xs)[:-1], "(time, *batch)")
         lengths, _ = validate.lengths_and_resets(lengths, None, len(classes), classes.shape[1:], classes)
         lengths = jnp.full(classes.shape[1:], len(classes)) if lengths is None else lengths
-        valid = _valid(classes, lengths)
+        valid = before_end(len(classes), lengths)
         return jnp.where(valid[..., None], jnp.asarray(xs), 0), jnp.where(valid, classes, 0).astype(jnp.int32), lengths
-
-
-def _valid(classes: jax.Array, lengths: jax.Array) -> jax.Array:
-    """Which steps are before the lengths, `(time, *batch)`."""
-    return jnp.arange(len(classes)).reshape(-1, *(1,) * (classes.ndim - 1)) < lengths[None]
 
 
 @partial(jax.jit, static_argnums=0)

@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 
 from jaxrnn import losses
 from jaxrnn.cells import Jordan, JordanParams, JordanState, checks
+from jaxrnn.cells.padding import before_end
 from jaxrnn.models import labelled
 from jaxrnn.models.labelled import Batch
 from jaxrnn.unfold import Unfolding, unfold
@@ -136,8 +137,7 @@ class OutputRecurrent:
         xs, ys, lengths = labelled.parts(self, batch)
         ys = self._outputs("y", xs, ys)
         if lengths is not None:  # before any product, so that what stands in the padding reaches no gradient
-            time = jnp.arange(len(ys)).reshape(-1, *(1,) * (ys.ndim - 1))
-            valid = time < jnp.asarray(lengths)[None, ..., None]
+            valid = before_end(len(ys), lengths)[..., None]
             xs, ys = jnp.where(valid, xs, 0), jnp.where(valid, ys, 0)
         fed = ys
         if truth is not None:

@@ -12,6 +12,7 @@ from jaxrnn.cells import Cell, checks, symbols
 from jaxrnn.cells.affine import affine
 from jaxrnn.cells.base import Inputs, Params, State
 from jaxrnn.cells.initializers import uniform
+from jaxrnn.cells.padding import before_end
 from jaxrnn.layers import Layer
 from jaxrnn.layers.ends import output_size
 from jaxrnn.layers.recurrent import as_layer
@@ -101,8 +102,7 @@ class Tagger:
         run = as_layer(self, self.layer).apply(params.layer, xs, state=state, **choices)
         o = affine(run.outputs, params.V, params.c)
         if lengths is not None:
-            time = jnp.arange(len(o)).reshape(-1, *(1,) * (o.ndim - 2))
-            o = where(time < jnp.asarray(lengths)[None], o, jnp.zeros_like(o))
+            o = where(before_end(len(o), lengths), o, jnp.zeros_like(o))
         return run._replace(outputs=o)
 
     def losses(
@@ -164,6 +164,5 @@ class Tagger:
         L = losses.negative_log_likelihood(run.outputs, classes)
         right = (jnp.argmax(run.outputs, axis=-1) == classes).astype(L.dtype)
         if lengths is not None:
-            time = jnp.arange(len(L)).reshape(-1, *(1,) * (L.ndim - 1))
-            L, right = jax.tree.map(lambda a: jnp.where(time < jnp.asarray(lengths)[None], a, 0), (L, right))
+            L, right = jax.tree.map(lambda a: jnp.where(before_end(len(L), lengths), a, 0), (L, right))
         return run, L, right
