@@ -13,6 +13,19 @@ from jaxrnn.unfold.problem import Flags, Operands, Problem
 Step = Callable[[Any, Any], tuple[Any, Any]]  # (state, item) -> (new state, what else is kept of the step)
 
 
+class Carried(NamedTuple):
+    """A step whose loop carries states in a form of its own."""
+
+    step: Step  # of states as they are carried
+    carry: Callable[[Any], Any]  # a state as it is carried
+    state: Callable[[Any], Any]  # and back
+
+
+def carried_as_is(step: Step) -> Carried:
+    """A step whose loop carries states as they are."""
+    return Carried(step, lambda state: state, lambda state: state)
+
+
 class Certificate(NamedTuple):
     """What a method that does not go one step after another reports, over all it ran; a failure is data."""
 

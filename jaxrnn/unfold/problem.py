@@ -162,6 +162,16 @@ def begin(state: State, initial: State, step: Flags) -> State:
     return state if step.reset is None else where(step.reset, initial, state)
 
 
+def abreast(operands: Operands, xs: Inputs, blocks: int) -> Operands:
+    """The operands of so many blocks of time at once, as the first axis of the batch; of xs only shapes."""
+
+    def cut(a: jax.Array) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((a.shape[0] // blocks, blocks, *a.shape[1:]), a.dtype)
+
+    state = jax.tree.map(lambda s: jnp.broadcast_to(s, (blocks, *s.shape)), operands.state)
+    return Operands(operands.params, operands.emit_params, state, jax.tree.map(cut, xs), None, None)
+
+
 def take_block(tree: Any, start: jax.Array | int, size: int) -> Any:
     """Rows `start` to `start + size` of every leaf."""
     return jax.tree.map(lambda a: lax.dynamic_slice_in_dim(a, start, size), tree)

@@ -10,8 +10,8 @@ from jax import lax
 from jaxrnn.cells import checks
 from jaxrnn.cells.base import Driven, Inputs, State
 from jaxrnn.unfold import recurrence, sizes
-from jaxrnn.unfold.columns import columns, rows, step_in_columns
-from jaxrnn.unfold.method import Method, Solved, Step
+from jaxrnn.unfold.columns import carried_in_columns
+from jaxrnn.unfold.method import Method, Solved, Step, carried_as_is
 from jaxrnn.unfold.problem import Flags, Operands, Problem, over_blocks, put_block, take_block
 from jaxrnn.unfold.steps import steps_of
 
@@ -54,23 +54,25 @@ class Scan(Method):
         Differentiable by JAX.
         """
         step, items, driven = steps_of(problem, operands, xs, products)
-        in_columns = sizes.columns_pay(problem, operands)
-        if in_columns:
-            step, state = step_in_columns(problem, operands, driven, products), columns(state)
+        carried = carried_as_is(step)
+        if sizes.columns_pay(problem, operands):
+            carried = carried_in_columns(problem, operands, driven, products)
 
         def take(state: State, now: tuple[Any, Flags]) -> tuple[State, tuple[State, Any]]:
-            new, a = step(state, now)
-            return new, (rows(new) if in_columns else new, a)
+            new, a = carried.step(state, now)
+            return new, (carried.state(new), a)
 
         ahead_pays = sizes.fetch_ahead(problem.cell, operands, problem.select(xs))
         if driven and isinstance(problem.cell, Driven):
             ahead_pays = jax.default_backend() == "cpu"
         if ahead_pays and flags.time.size:
-            last, found = self._ahead(take, state, items, flags, problem.reverse)
+            last, found = self._ahead(take, carried.carry(state), items, flags, problem.reverse)
         else:
-            last, found = lax.scan(take, state, (items, flags), reverse=problem.reverse, unroll=self.unroll)
+            last, found = lax.scan(
+                take, carried.carry(state), (items, flags), reverse=problem.reverse, unroll=self.unroll
+            )
         states, extras = found
-        return Solved(rows(last) if in_columns else last, states, extras, None)
+        return Solved(carried.state(last), states, extras, None)
 
     def _ahead(
         self, take: Callable[[State, tuple[Any, Flags]], Any], state: State, items: Any, flags: Flags, backward: bool

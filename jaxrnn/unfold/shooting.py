@@ -9,9 +9,10 @@ import jax
 from jaxrnn.cells import checks
 from jaxrnn.cells.base import Inputs, State
 from jaxrnn.unfold import certificate, sizes
+from jaxrnn.unfold.columns import carried_in_columns
 from jaxrnn.unfold.method import Method, Solved, Step
 from jaxrnn.unfold.probe import probe
-from jaxrnn.unfold.problem import Flags, Operands, Problem
+from jaxrnn.unfold.problem import Flags, Operands, Problem, abreast
 from jaxrnn.unfold.scan import Scan
 from jaxrnn.unfold.sharding import line
 from jaxrnn.unfold.steps import steps_of
@@ -112,7 +113,10 @@ class Shooting(Method):
         """The states of a window that starts from `state`; the extras are its recurrent products, if asked for."""
         over = line(self.axis)
         blocks = self.blocks_of(state, flags.time.size)
-        step, items, _ = steps_of(problem, operands, xs, products, blocks)
+        step, items, driven = steps_of(problem, operands, xs, products, blocks)
+        many, all_blocks = None, abreast(operands, xs, blocks)
+        if self.axis is None and sizes.columns_pay(problem, all_blocks):
+            many = carried_in_columns(problem, all_blocks, driven, products)
 
         def local(state: State, divided: tuple[Inputs, Any, Flags]) -> Solved:
             xs, items, flags = divided
@@ -120,7 +124,7 @@ class Shooting(Method):
             def in_turn(state: State, xs: Inputs, room: tuple[Any, Any]) -> Solved:
                 return Scan().in_blocks(problem, operands, state, xs, flags, room)
 
-            sweeps = Sweeps(step, (items, flags), flags.valid, blocks, problem.reverse, over)
+            sweeps = Sweeps(step, (items, flags), flags.valid, blocks, problem.reverse, over, many)
             return self._run(sweeps, state, in_turn, xs)
 
         return over.run(local, _DIVIDED, state, (xs, items, flags))

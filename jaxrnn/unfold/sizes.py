@@ -155,15 +155,14 @@ def columns_fit(problem: Problem, operands: Operands) -> bool:
     cell, leaves = problem.cell, jax.tree.leaves(operands.state)
     if not isinstance(cell, Affine) or not inherited(cell):
         return False
-    if any(s.ndim != 2 or s.shape[0] != leaves[0].shape[0] for s in leaves):
+    batch = leaves[0].shape[:-1]
+    if problem.batch_axes(operands) != len(batch) or any(s.ndim == 0 or s.shape[:-1] != batch for s in leaves):
         return False
     weights = jax.eval_shape(cell.weights, operands.params)
     if not isinstance(weights.W, jax.ShapeDtypeStruct) or weights.W.ndim != 2 or weights.U.ndim != 2:
         return False
     x = problem.select(row_shapes(operands.xs))
-    if getattr(x, "shape", ())[:-1] != leaves[0].shape[:1] or problem.batch_axes(operands) != 1:
-        return False
-    return of_each_sequence(cell, operands, x)
+    return getattr(x, "ndim", 0) > 0 and x.shape[:-1] == batch and of_each_sequence(cell, operands, x)
 
 
 def inherited(cell: Affine) -> bool:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxrnn.unfold import certificate
-from jaxrnn.unfold.method import Certificate, Solved, Step
+from jaxrnn.unfold.method import Carried, Certificate, Solved, Step, carried_as_is
 from jaxrnn.unfold.probe import Probed
 from jaxrnn.unfold.problem import row_shapes, where
 from jaxrnn.unfold.scan import Scan
@@ -53,7 +53,7 @@ class _Merge(NamedTuple):
 
     states: Any
     extras: Any
-    now: Any  # the state of every block
+    now: Any  # the state of every block, as it is carried
     largest: Any  # |s| of each sequence in this sweep, leaves (blocks, *batch, 1)
     done: jax.Array  # steps
     residual: jax.Array  # of going over to the path of the last sweep
@@ -66,13 +66,23 @@ class Sweeps:
     blocks start from, the scale, and the residual, which decides on further sweeps; each device's loop ends by its own.
     """
 
-    def __init__(self, step: Step, items: Any, valid: jax.Array | None, blocks: int, backward: bool, line: Line):
+    def __init__(
+        self,
+        step: Step,
+        items: Any,
+        valid: jax.Array | None,
+        blocks: int,
+        backward: bool,
+        line: Line,
+        many: Carried | None = None,
+    ):
         steps = jax.tree.leaves(items)[0].shape[0]
         self.backward, self.line = backward, line
         self.all, self.blocks = blocks, blocks // line.size
         blocks = self.blocks
         self.size, self.rest = divmod(steps, blocks)
-        self.one, self.step, self.valid, self.given = step, jax.vmap(step), valid, (items, valid)
+        self.one, self.valid, self.given = step, valid, (items, valid)
+        self.many = many or carried_as_is(jax.vmap(step))
         split = self.rest if backward else steps - self.rest
         parts = jax.tree.map(lambda a: a[:split], (items, valid)), jax.tree.map(lambda a: a[split:], (items, valid))
         many, (self.few, _) = parts[::-1] if backward else parts
@@ -152,11 +162,12 @@ class Sweeps:
     def _first_sweep(self, swept: _Swept, first: Any) -> _Swept:
         def body(t: jax.Array, carry: Any) -> Any:
             now, item, *room = carry
-            new = self.step(now, item)
+            now, extra = self.many.step(now, item)
             # The next item is fetched by itself: within a pointwise kernel, XLA's CPU compiler would not vectorise it.
-            return new[0], self._at(self.items, self.item, jnp.minimum(t + 1, self.size - 1)), *self._put(room, new, t)
+            item = self._at(self.items, self.item, jnp.minimum(t + 1, self.size - 1))
+            return now, item, *self._put(room, (self.many.state(now), extra), t)
 
-        starts = jax.tree.map(lambda s: jnp.broadcast_to(s, (self.blocks, *s.shape)), first)
+        starts = self.many.carry(jax.tree.map(lambda s: jnp.broadcast_to(s, (self.blocks, *s.shape)), first))
         begun = starts, self._at(self.items, self.item, jnp.zeros_like(swept.sweeps)), swept.states, swept.extras
         _, _, states, extras = lax.fori_loop(0, self.size, body, begun)
         scale, depth = self._scale(states), swept.depth + self.size
@@ -166,7 +177,8 @@ class Sweeps:
         """One more sweep, each block from where the one before it ended, until it is on the path of the last."""
 
         def body(merge: _Merge) -> _Merge:
-            new, extra = self.step(merge.now, self._at(self.items, self.item, merge.done))
+            now, extra = self.many.step(merge.now, self._at(self.items, self.item, merge.done))
+            new = self.many.state(now)
             old = self._at(merge.states, self.shapes[0], merge.done)
             largest = _larger(merge.largest, _of_rows(new))
             residual = self._residual(new, old, _larger(largest, swept.scale.before), merge.done)
@@ -174,18 +186,19 @@ class Sweeps:
             met = residual <= tolerance
             taken = jax.tree.map(lambda a, b: jnp.where(met, a, b), old, new)
             states, extras = self._put((merge.states, merge.extras), (taken, extra), merge.done)
-            return _Merge(states, extras, new, largest, merge.done + 1, self.line.met(residual))
+            return _Merge(states, extras, now, largest, merge.done + 1, self.line.met(residual))
 
         ends = jax.tree.map(self._ends, swept.states, first)
         entering = self.line.entering(jax.tree.map(lambda s: s[0 if self.backward else -1], ends), first, self.backward)
         starts = jax.tree.map(self._from_the_end_before, ends, entering)
-        unmet = jnp.full_like(swept.residual, jnp.nan)
+        unmet, none = jnp.full_like(swept.residual, jnp.nan), jnp.zeros_like(swept.sweeps)
         nothing = jax.tree.map(jnp.zeros_like, swept.scale.before)
-        begun = _Merge(swept.states, swept.extras, starts, nothing, jnp.zeros_like(swept.sweeps), unmet)
+        begun = _Merge(swept.states, swept.extras, self.many.carry(starts), nothing, none, unmet)
         merge = lax.while_loop(lambda m: (m.done < self.size) & ~(m.residual <= tolerance), body, begun)
         scale, last = self._scale(merge.states), merge.done - 1  # of the states that were found, not of those replaced
         old, both = self._at(merge.states, self.shapes[0], last), (_larger(merge.largest, scale.before), scale.whole)
-        found = jnp.stack([self._residual(merge.now, old, scale, last) for scale in both])
+        now = self.many.state(merge.now)
+        found = jnp.stack([self._residual(now, old, scale, last) for scale in both])
         # Where this device met its path while others did not, an earlier joint may stand behind the new one.
         at, earlier = swept.joint
         found = jnp.where(last < at, jnp.maximum(found, earlier), found)
