@@ -119,6 +119,35 @@ def test_cells_are_hashable_values(entry: grid.Entry) -> None:
         setattr(cell, name, None)
 
 
+def _with_integers_of_numpy(value: Any) -> Any:
+    """A choice made anew, each int in it an integer of NumPy."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return np.int64(value)
+    if type(value) is tuple:
+        return tuple(map(_with_integers_of_numpy, value))
+    if dataclasses.is_dataclass(value) and type(value).__module__.startswith("jaxrnn."):
+        fields = [field.name for field in dataclasses.fields(value) if field.init]
+        return dataclasses.replace(value, **{name: _with_integers_of_numpy(getattr(value, name)) for name in fields})  # pyright: ignore
+    return value
+
+
+SIZED = [
+    *(entry.cell for entry in grid.CELLS),
+    jaxrnn.Embedding(5, 2),
+    jaxrnn.trees.NaryTreeLSTM(2, 3, arity=2),
+    jaxrnn.Shooting(3, probe=4),
+    jaxrnn.TruncatedBPTT(35, block=7),
+    jaxrnn.Scan(unroll=2),
+]
+
+
+@pytest.mark.parametrize("choice", SIZED, ids=[*grid.NAMES, *(type(one).__name__ for one in SIZED[len(grid.NAMES) :])])
+def test_integers_of_numpy_are_ints(choice: Any) -> None:
+    again = _with_integers_of_numpy(choice)
+    assert repr(again) == repr(choice)  # which says np.int64(3) of what is none
+    assert (again, hash(again)) == (choice, hash(choice))
+
+
 @pytest.mark.parametrize("entry", grid.CELLS, ids=grid.NAMES)
 def test_shapes_and_types(entry: grid.Entry, rng: np.random.Generator) -> None:
     cell = entry.cell

@@ -24,9 +24,14 @@ def whole_number(name: str, value: Any, least: int) -> int:
 
 
 def positive(owner: object, **sizes: int) -> None:
-    """Raise unless every named size is a whole number of at least 1."""
+    """Raise unless every named size is a whole number of at least 1; the owner's fields of these become ints.
+
+    So a size that is an integer of NumPy goes wherever an int does: other libraries ask for one.
+    """
     for field, size in sizes.items():
-        whole_number(f"{type(owner).__name__}: {field}", size, 1)
+        whole = whole_number(f"{type(owner).__name__}: {field}", size, 1)
+        if getattr(owner, field) is size:  # not one of several sizes in a tuple
+            object.__setattr__(owner, field, whole)
 
 
 def number(

@@ -79,6 +79,8 @@ class ConvLSTM(Driven, Spatial):
         checks.positive(self, input_channels=self.input_channels, hidden_channels=self.hidden_channels)
         for size, n in zip(self.spatial, taps, strict=True):
             checks.positive(self, spatial=size, kernel=n)
+        for name in ("spatial", "kernel"):
+            object.__setattr__(self, name, tuple(map(int, getattr(self, name))))
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> ConvLSTMParams:
         taps: tuple[int, ...] = self.kernel  # pyright: ignore[reportAssignmentType]

@@ -88,7 +88,7 @@ class DeepTransition(Driven):
                 raise TypeError(f"DeepTransition: {name} must be a tuple of sizes, got {sizes!r}: pass such as (64,)")
             for size in sizes:
                 checks.positive(self, **{name: size})
-            object.__setattr__(self, name, tuple(sizes))  # hashable
+            object.__setattr__(self, name, tuple(map(int, sizes)))  # hashable
         if self.skip and not self.within:
             raise ValueError("DeepTransition: skip passes the layers within, and there are none: pass within=(n,)")
         activations.function(self, self.activation)

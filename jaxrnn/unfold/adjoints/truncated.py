@@ -31,7 +31,7 @@ class TruncatedBPTT:
 
     def __post_init__(self):
         checks.positive(self, steps=self.steps)
-        BPTT(self.block)  # checks the block
+        object.__setattr__(self, "block", BPTT(self.block).block)  # which checks it
 
     def run(self, problem: Problem, operands: Operands, method: Method) -> Trajectory:
         """Values by the method, gradients by blocks, cut every `steps` steps."""
