@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -44,8 +45,10 @@ def _linen_mgu(dtype: Any, reset_gate: bool) -> Any:
 def _nnx_layers(dtype: Any) -> Any:
     return nnx.Sequential(
         _rnn(nnx.LSTMCell, D, dtype, reverse=True),
-        _rnn(nnx.SimpleCell, H, dtype, jax.nn.relu, reverse=True),
-        _rnn(nnx.GRUCell, H, dtype, reverse=True, keep_order=True),
+        nnx.Sequential(
+            _rnn(nnx.SimpleCell, H, dtype, jax.nn.relu, reverse=True),
+            _rnn(nnx.GRUCell, H, dtype, reverse=True, keep_order=True),
+        ),
     )
 
 
@@ -55,8 +58,9 @@ def _nnx_directions(dtype: Any) -> Any:
 
 
 def _linen_layers(dtype: Any) -> Any:
-    rnns = [_linen_rnn(kind, dtype) for kind in (linen.LSTMCell, linen.SimpleCell)]
-    return _given(linen.Sequential([*rnns, _linen_mgu(dtype, True), _linen_mgu(dtype, False)]), dtype)
+    rnns = [_linen_rnn(kind, dtype, name=kind.__name__) for kind in (linen.LSTMCell, linen.SimpleCell)]
+    upper = linen.Sequential([_linen_mgu(dtype, True), _linen_mgu(dtype, False)], name="upper")
+    return _given(linen.Sequential([*rnns, upper]), dtype)
 
 
 def _linen_directions(dtype: Any) -> Any:
@@ -152,6 +156,7 @@ def _without_c(tree: Any) -> Any:
     return tree
 
 
+NESTED = Sequential([Sequential([LSTM(D, H), Sequential([Recurrent(GRU(H, H), reverse=True)])]), GRU(H, 1)])
 BETWEEN = Sequential([Dropout(0.1), Recurrent(LSTM(D, H), reverse=True), Dropout(0.25), Elman(H, 1), Dropout(0.5)])
 LAYERS = (
     Elman(D, H, activation="relu"),
@@ -179,9 +184,13 @@ def test_dropout_of_a_module_draws_masks_of_its_own() -> None:
 
 @pytest.mark.parametrize(
     ("layer", "api"),
-    [*((layer, api) for layer in (*LAYERS[:3], BETWEEN) for api in (nnx, linen)), (LAYERS[3], linen)],
+    [*((layer, api) for layer in (*LAYERS[:3], BETWEEN, NESTED) for api in (nnx, linen)), (LAYERS[3], linen)],
     ids=[
-        *(f"{name}-{api}" for name in ("cell", "sequential", "bidirectional", "dropout") for api in ("nnx", "linen")),
+        *(
+            f"{name}-{api}"
+            for name in ("cell", "sequential", "bidirectional", "dropout", "nested")
+            for api in ("nnx", "linen")
+        ),
         "mgu",
     ],
 )
@@ -219,6 +228,23 @@ def test_stacks_become_layers() -> None:
     layer, found = from_flax(to_flax(stack, params))
     assert layer == Sequential([Recurrent(LSTM(D, H), reverse=True), Recurrent(Elman(H, D), reverse=True)])
     grid.close(found, params, 0, 0)
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_names_of_layers_are_where_flax_has_them(keeps: bool) -> None:
+    """Linen gives a module that it is passed the name of the attribute, unless it is told to keep its own."""
+    f, b = linen.RNN(linen.GRUCell(H), name="f"), linen.RNN(linen.LSTMCell(H, name="lstm"))
+    module = linen.Sequential([linen.RNN(linen.GRUCell(H), name="encoder"), linen.Bidirectional(f, b, name="both")])
+    layer: Any
+    with flax.config.temp_flip_flag("preserve_adopted_names", keeps):
+        _, variables = _given(module, jnp.float32)
+        layer, params = from_flax((module, variables))
+    assert ("encoder" in variables["params"]) == keeps
+    assert layer == Sequential([GRU(D, H), Bidirectional(GRU(H, H), LSTM(H, H))])
+    xs = jax.random.normal(jax.random.key(0), (B, T, D))
+    with flax.config.temp_flip_flag("preserve_adopted_names", keeps):
+        expected = module.apply(variables, xs)
+    grid.close(layer.apply(params, xs, time_axis=1).outputs, expected, 1e-5, 1e-5)
 
 
 def test_arrays_may_say_how_they_are_divided() -> None:
@@ -298,7 +324,7 @@ REFUSED = {
         TypeError,
         "layers/1/: .*has no counterpart here",
     ),
-    "layer": (lambda: nnx.Sequential(_cell()), TypeError, "layers 0 must be an RNN"),
+    "layer": (lambda: nnx.Sequential(_cell()), TypeError, r"layers 0 must be an RNN, got GRUCell: pass RNN\(GRUCell"),
     "missing": (lambda: (_cell(linen)[0], {"params": {"ir": {"kernel": np.ones((D, H))}}}), ValueError, "missing hn/b"),
     "no kernel": (lambda: (_cell(linen)[0], {"params": {}}), ValueError, "ir/kernel must be there, with two axes"),
     "extra": (lambda: _changed("scale", "in", NAN), ValueError, "missing none; not expected in/scale"),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import flax
 from flax import linen, nnx
 
 from jaxrnn.cells.base import Cell, Params
@@ -30,7 +31,7 @@ def read(where: str, module: Any, given: Mapping[str, Any], path: str, flipped: 
         cell, shapes, pack = flax_cells.read(where, module, given, path)
         return Part(cell, shapes, pack, cell.input_size, cell.hidden_size)
     if type(module) in _RNNS:  # not those of a subclass, which may do anything
-        cell = read(where, module.cell, given, f"{path}{_scope(module.cell, 'cell')}/", False)
+        cell = read(where, module.cell, given, f"{path}{_scope(module, module.cell, 'cell')}/", False)
         if not isinstance(cell.layer, Cell):
             raise TypeError(f"{where}: {path or 'RNN'} must hold a cell, got {type(module.cell).__name__}")
         reverse = bool(module.reverse) != flipped
@@ -39,7 +40,7 @@ def read(where: str, module: Any, given: Mapping[str, Any], path: str, flipped: 
     if type(module) in (linen.Bidirectional, nnx.Bidirectional):
         return _bidirectional(where, module, given, path, flipped)
     if type(module) in (linen.Sequential, nnx.Sequential):
-        return _sequential(where, module, given, path)
+        return _sequential(where, module, given, path, flipped)
     if type(module) in (linen.Dropout, nnx.Dropout):
         return _dropout(where, module, path, flipped)
     raise TypeError(
@@ -56,9 +57,10 @@ def _dropout(where: str, module: Any, path: str, flipped: bool) -> Part:
     return Part(Dropout(module.rate), {}, lambda found: None, None, None, flipped)
 
 
-def _scope(module: Any, attribute: str) -> str:
-    """Where the parameters of a submodule are."""
-    return (module.name if isinstance(module, linen.Module) else None) or attribute
+def _scope(module: Any, inner: Any, attribute: str) -> str:
+    """Where the parameters of a submodule are: linen gives it the attribute's name, and keeps its own only if told."""
+    keeps = getattr(type(module), "preserve_adopted_names", flax.config.flax_preserve_adopted_names)
+    return (inner.name if keeps and isinstance(inner, linen.Module) else None) or attribute
 
 
 def _bidirectional(where: str, module: Any, given: Mapping[str, Any], path: str, flipped: bool) -> Part:
@@ -69,7 +71,7 @@ def _bidirectional(where: str, module: Any, given: Mapping[str, Any], path: str,
         rnn = getattr(module, side)
         if type(rnn) not in _RNNS:
             raise TypeError(f"{where}: {path}{side} must be an RNN, got {type(rnn).__name__}")
-        part = read(where, rnn, given, f"{path}{_scope(rnn, side)}/", False)
+        part = read(where, rnn, given, f"{path}{_scope(module, rnn, side)}/", False)
         parts.append(part._replace(layer=Recurrent(part.layer.cell)))  # the direction is Bidirectional's, also in Flax
     forward, backward = parts
     if forward.inputs != backward.inputs:
@@ -89,12 +91,13 @@ def _bidirectional(where: str, module: Any, given: Mapping[str, Any], path: str,
     )
 
 
-def _sequential(where: str, module: Any, given: Mapping[str, Any], path: str) -> Part:
-    parts, flipped = [], False
+def _sequential(where: str, module: Any, given: Mapping[str, Any], path: str, flipped: bool) -> Part:
+    parts: list[Part] = []
     for number, layer in enumerate(module.layers):
-        if flax_cells.known(layer) or isinstance(layer, linen.Sequential | nnx.Sequential):
-            raise TypeError(f"{where}: {path}layers {number} must be an RNN or a Bidirectional of such, got {layer!r}")
-        here = f"layers/{number}" if isinstance(module, nnx.Module) else _scope(layer, f"layers_{number}")
+        if flax_cells.known(layer):
+            name = type(layer).__name__
+            raise TypeError(f"{where}: {path}layers {number} must be an RNN, got {name}: pass RNN({name}(...))")
+        here = f"layers/{number}" if isinstance(module, nnx.Module) else _scope(module, layer, f"layers_{number}")
         part = read(where, layer, given, f"{path}{here}/", flipped)
         below = parts[-1].outputs if parts else None
         if None not in (below, part.inputs) and below != part.inputs:
@@ -109,4 +112,5 @@ def _sequential(where: str, module: Any, given: Mapping[str, Any], path: str) ->
         lambda found: tuple(part.pack(found) for part in parts),
         next((part.inputs for part in parts if part.inputs), None),
         parts[-1].outputs,
+        flipped,
     )
