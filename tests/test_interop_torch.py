@@ -174,6 +174,7 @@ def test_layers_go_out(dtype: Any, key: jax.Array) -> None:
         "stack": Stack([LSTM(2, 3), LSTM(3, 3)]),
         "cell": LSTM(2, 3),
         "in training": Bidirectional(Recurrent(GRU(2, 3), input_dropout=0.1), GRU(2, 3)),
+        "integers of NumPy": Recurrent(ProjectedLSTM(*np.array([2, 3, 2]))),
     }
     flat = {
         "dropout": Sequential([both[0], Dropout(0.25), both[1], Dropout(0.25), both[2]]),
@@ -332,7 +333,18 @@ BAD = {
         "a checkpoint with recurrent weights in several parts, 'average', 'model': pass one of these as source",
     ),
     "no state dict": ({"a": {"b": entries()}}, {}, "a checkpoint with the parts 'a', none with recurrent weights"),
-    "nothing": ({}, {}, "neither weight_hh_l0 nor weight_hh is there$"),
+    "nothing": ({}, {}, "neither weight_hh_l0 nor weight_hh is there; there are none$"),
+    "none recurrent": ({"fc.weight": f32(2, 2)}, {}, "nor weight_hh is there; there are fc.weight$"),
+    "prefix of a part": (
+        {"rnn": LSTM_ENTRIES, "head": f32(2)},
+        {"prefix": "rnn."},
+        "rnn: neither rnn.weight_hh_l0 nor rnn.weight_hh is there: leave prefix out; there are weight_hh, weight_ih$",
+    ),
+    "another prefix": (
+        LSTM_ENTRIES | {f"b.{name}": a for name, a in LSTM_ENTRIES.items()},
+        {"prefix": "a."},
+        "is there: pass prefix= one of 'b.', or leave prefix out; there are b.weight_hh, b.weight_ih, weight_hh, ",
+    ),
     "prefix": (
         {f"{of}.rnn.{name}": a for of in "ab" for name, a in entries().items()},
         {},

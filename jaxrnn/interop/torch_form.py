@@ -89,9 +89,10 @@ def of_entries(
     names = [match for match in map(_ENTRY.fullmatch, found) if match]
     first = next((suffix for suffix in ("_l0", "") if f"weight_hh{suffix}" in found), None)
     if first is None:
-        others = {name[: -len(end)] for name in entries for end in _FIRST if name.endswith(end)}
-        hint = f": pass prefix= one of {arrays.listed(map(repr, others))}" if others else ""
-        raise ValueError(f"{where}: neither {prefix}weight_hh_l0 nor {prefix}weight_hh is there{hint}")
+        raise ValueError(
+            f"{where}: neither {prefix}weight_hh_l0 nor {prefix}weight_hh is there{_other_prefixes(entries)}; "
+            f"there are {arrays.listed(entries)}"
+        )
     for name in (f"weight_ih{first}", f"weight_hh{first}", f"weight_hr{first}"):
         if name != f"weight_hr{first}" and name not in found:
             raise ValueError(f"{where}: {prefix}{name} is missing")
@@ -120,3 +121,10 @@ def of_entries(
         any(name.endswith("_reverse") for name in found),
         any(name.startswith("bias_") for name in found),
     )
+
+
+def _other_prefixes(entries: Mapping[str, Any]) -> str:
+    """What to pass to read the recurrent weights that there are, for an error."""
+    found = {name[: -len(end)] for name in entries for end in _FIRST if name.endswith(end)}
+    named = [f"pass prefix= one of {arrays.listed(map(repr, found - {''}))}"] if found - {""} else []
+    return f": {', or '.join([*named, *['leave prefix out'] * ('' in found)])}" if found else ""
