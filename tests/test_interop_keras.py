@@ -19,8 +19,9 @@ import keras
 import numpy as np
 import pytest
 
-from jaxrnn import GRU, LSTM, Elman, OriginalGRU, Stack
+from jaxrnn import GRU, LSTM, Elman, OriginalGRU, Stack, Zoneout
 from jaxrnn.cells import activations
+from jaxrnn.interop.flatten import flatten
 from jaxrnn.interop.keras import from_keras, to_keras
 from jaxrnn.interop.keras_cells import ACTIVATIONS
 from jaxrnn.layers import Bidirectional, Dropout, Recurrent, Residual, Sequential
@@ -155,7 +156,7 @@ LAYERS = {
         ]
     ),
     "bidirectional": Bidirectional(LSTM(D, H), Elman(D, H, activation="relu"), "product"),
-    "recurrent": Recurrent(GRU(D, H), reverse=True),
+    "recurrent": Recurrent(GRU(*np.array([D, H])), reverse=True),  # sizes that are integers of NumPy
     "dropout": Sequential(
         [
             Dropout(0.1),
@@ -197,11 +198,24 @@ def test_dropout_between_layers(tmp_path: Path, rng: np.random.Generator) -> Non
     assert from_keras(last)[0] == Sequential([LSTM(D, H), Dropout(0.5)])
 
 
-def test_stacks_become_layers() -> None:
-    nested = Sequential([Stack([LSTM(D, H), Elman(H, D)]), Sequential([OriginalGRU(D, 1)])])
+NESTED = {
+    "sequential": Sequential([Stack([LSTM(D, H), Elman(H, D)]), Sequential([OriginalGRU(D, 1), Dropout(0.5)])]),
+    "stack": Recurrent(Stack([GRU(D, H), LSTM(H, D)]), reverse=True),
+}
+
+
+@pytest.mark.parametrize("nested", NESTED.values(), ids=NESTED)
+def test_stacks_become_layers(nested: Any, tmp_path: Path) -> None:
+    """Of Keras' objects; a file of weights is read for the layer as it is nested."""
     params = nested.init(jax.random.key(0))
-    flat = Sequential([LSTM(D, H), Elman(H, D), OriginalGRU(D, 1)])
-    _same(from_keras(to_keras(nested, params)), flat, (*params[0], *params[1]))
+    flat, of_flat = zip(*flatten(nested, params), strict=True)
+    made = to_keras(nested, params)
+    _same(from_keras(made), Sequential(flat), of_flat)
+    for name in ("model.weights.h5", "model.h5"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # says that a format is old
+            (made.save_weights if "weights" in name else made.save)(tmp_path / name)
+        _same(from_keras(tmp_path / name, layer=nested), nested, params)
 
 
 def _same(found: tuple[Any, Any], layer: Any, params: Any) -> None:
@@ -492,6 +506,12 @@ def test_weights_that_are_not_keras_own_are_named(tmp_path: Path, change: Any, m
 def test_names_and_layers_are_for_some_sources(model: Any, files: Path, tmp_path: Path) -> None:
     path = _h5(tmp_path / "model.weights.h5", lambda file, cell: None)
     assert from_keras(path, layer=LSTM(D, H))[0] == Recurrent(LSTM(D, H))
+    in_training = Recurrent(LSTM(D, H), input_dropout=0.1)
+    assert from_keras(path, layer=in_training)[0] == in_training
+    with pytest.raises(ValueError, match=r"lstm/kernel has shape \(2, 12\), expected \(3, 12\)"):
+        from_keras(path, layer=LSTM(D + 1, H))
+    with pytest.raises(ValueError, match=r"^from_keras: .*: other libraries have no Zoneout.* perturbation=None"):
+        from_keras(path, layer=Recurrent(LSTM(D, H), perturbation=Zoneout(0.1)))
     with pytest.raises(ValueError, match=r"holds arrays and no choices .* pass the layer that they are for"):
         from_keras(path)
     with pytest.raises(ValueError, match=r"2 names for 1 layers"):

@@ -81,7 +81,7 @@ def both(forward: Any, backward: Any = None) -> Bidirectional:
 LAYERS = {
     "elman": Elman(2, 3),
     "relu": both(Elman(2, 3, activation="relu")),
-    "lstm": Recurrent(LSTM(2, 3), reverse=True),
+    "lstm": Recurrent(LSTM(*np.array([2, 3])), reverse=True),  # sizes that are integers of NumPy
     "peepholes": both(PeepholeLSTM(2, 3)),
     "gru": both(GRU(2, 3)),
     "original": Recurrent(OriginalGRU(2, 3), reverse=True),

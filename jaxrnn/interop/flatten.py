@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+import jax
+
 from jaxrnn.cells import Cell
 from jaxrnn.cells.stack import Stack
 from jaxrnn.layers import Layer, Recurrent, Sequential
@@ -26,6 +28,18 @@ def flatten(layer: Layer | Cell, params: Any) -> Iterator[tuple[Layer, Any]]:
             yield from flatten(inner, p)
     else:
         yield layer, params
+
+
+def shaped(layer: Layer | Cell) -> Any:
+    """What the parameters of a layer are like: their shapes, nested as they are.
+
+    Args:
+        layer: a layer, or a cell.
+
+    Example:
+        shaped(Stack([GRU(3, 8), GRU(8, 8)]))[0].U.shape  # (3, 24)
+    """
+    return jax.eval_shape(layer.init, jax.random.key(0))
 
 
 def unstacked(layer: Layer | Cell) -> Layer | Cell:

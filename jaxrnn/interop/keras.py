@@ -10,8 +10,8 @@ from jax.typing import DTypeLike
 
 from jaxrnn.cells.base import Cell, Params
 from jaxrnn.interop import arrays, keras_entries, keras_read, keras_serialized, keras_write, perturbations
-from jaxrnn.interop.flatten import flatten, unstacked
-from jaxrnn.layers import Layer, Sequential
+from jaxrnn.interop.flatten import flatten, shaped, unstacked
+from jaxrnn.layers import Layer, Sequential, recurrent
 
 
 def from_keras(
@@ -46,7 +46,8 @@ def from_keras(
         names: of a model, or of the file of one, with other layers too: the names of the recurrent layers to read, in
             order, as a `Sequential`, or one name for that layer. None: all layers.
         layer: for a `.h5` or `.hdf5` file, of which only arrays are read and no choices: the layer of this library that
-            they are for.
+            they are for, of which `to_keras` makes the layers of the file. It is returned as it is, a cell as
+            `Recurrent(cell)`.
         dtype: the floating type to convert to; None: the one that all arrays have.
 
     Returns:
@@ -67,7 +68,7 @@ def from_keras(
     where = f"from_keras: {source}" if isinstance(source, str | os.PathLike) else "from_keras"
     path = Path(source) if isinstance(source, str | os.PathLike) else None
     if path is not None and path.suffix in (".h5", ".hdf5"):
-        entries, several = keras_entries.from_weights(where, path, names, layer)
+        entries, several = keras_entries.from_weights(where, path, names, layer), False
     elif layer is not None:
         raise ValueError(f"{where}: layer is for a .h5 or .hdf5 file; leave it out")
     elif path is None:
@@ -81,6 +82,9 @@ def from_keras(
     shapes = {name: shape for part in parts for name, shape in part.shapes.items()}
     found = arrays.exactly(where, given, shapes, dtype=dtype)
     params = arrays.to_jax(where, tuple(part.pack(found) for part in parts))
+    if layer is not None:
+        like = jax.tree.structure(shaped(layer))
+        return recurrent.as_layer(where, layer), jax.tree.unflatten(like, jax.tree.leaves(params))
     return (Sequential([part.layer for part in parts]), params) if several else (parts[0].layer, params[0])
 
 

@@ -4,10 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+
 from jaxrnn.cells.base import Cell
-from jaxrnn.interop import arrays, keras_files, keras_old_files, keras_serialized
+from jaxrnn.interop import arrays, keras_files, keras_old_files, keras_serialized, perturbations
+from jaxrnn.interop.flatten import flatten, shaped
 from jaxrnn.interop.keras_files import WEIGHTS
-from jaxrnn.layers import Layer, Sequential
+from jaxrnn.layers import Layer
 
 
 class Entry(NamedTuple):
@@ -16,6 +19,7 @@ class Entry(NamedTuple):
     name: str
     serialized: Mapping[str, Any]  # as Keras writes a layer: module, class_name, config
     arrays: Mapping[str, Any]  # kernel, recurrent_kernel, bias; of Bidirectional, under forward/ and backward/
+    inputs: int | None = None  # entries of its inputs, where that is known; else as the layer below or the kernel says
 
 
 def from_objects(where: str, source: Any, names: Any) -> tuple[list[Entry], bool]:
@@ -71,15 +75,16 @@ def from_archive(where: str, path: Path, names: Any) -> tuple[list[Entry], bool]
     return entries, not isinstance(names, str)
 
 
-def from_weights(where: str, path: Path, names: Any, layer: Any) -> tuple[list[Entry], bool]:
-    """The entries of a file of weights for a layer, and whether they are to be a Sequential."""
+def from_weights(where: str, path: Path, names: Any, layer: Any) -> list[Entry]:
+    """The entries of a file of weights for a layer."""
     if not isinstance(layer, Layer | Cell):
         raise ValueError(
             f"{where}: such a file holds arrays and no choices (directions, activations, how outputs are merged): pass "
             "the layer that they are for, such as layer=Recurrent(LSTM(3, 8))"
         )
-    several = isinstance(layer, Sequential)
-    serialized = keras_serialized.serialized(where, layer.layers if several else [layer])
+    perturbations.refuse(where, layer)
+    flat = list(flatten(layer, shaped(layer)))
+    serialized = keras_serialized.serialized(where, [inner for inner, _ in flat])
     with keras_files.opened(where, path) as group:
         weighted = [one for one in serialized if keras_serialized.sides(one)]
         keys = _keys(where, group, names, serialized)
@@ -87,13 +92,16 @@ def from_weights(where: str, path: Path, names: Any, layer: Any) -> tuple[list[E
             raise ValueError(f"{where}: {len(keys)} names for {len(weighted)} layers")
         read = keras_old_files.read if keras_old_files.holds(group) else keras_files.read
         entries, left = [], iter(keys)
-        for one in serialized:
-            key = next(left) if one in weighted else None
-            entries.append(Entry(key or "dropout", one, read(where, group, key) if key else {}))
+        for one, (_, like) in zip(serialized, flat, strict=True):
+            if keras_serialized.sides(one):
+                key = next(left)
+                entries.append(Entry(key, one, read(where, group, key), jax.tree.leaves(like)[0].shape[0]))  # rows of U
+            else:
+                entries.append(Entry("dropout", one, {}))
     for entry in entries:  # which the file says by what it holds
         for side, one in keras_serialized.sides(entry.serialized).items():
             one["config"]["use_bias"] = f"{side}bias" in entry.arrays or f"{side}kernel" not in entry.arrays
-    return entries, several
+    return entries
 
 
 def _keys(where: str, group: Any, names: Any, serialized: list[dict[str, Any]]) -> list[str]:

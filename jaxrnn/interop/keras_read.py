@@ -76,7 +76,7 @@ def _bidirectional(where: str, entry: Entry, below: Part | None) -> Part:
 def _one(where: str, entry: Entry, side: str, serialized: Mapping[str, Any], below: Part | None) -> Part:
     """One SimpleRNN, LSTM or GRU."""
     name = f"{entry.name}/{side}"
-    kernel, inputs = entry.arrays.get(f"{side}kernel"), below.outputs if below else None
+    kernel, inputs = entry.arrays.get(f"{side}kernel"), entry.inputs or (below.outputs if below else None)
     form = keras_cells.read(f"{where}: {name.rstrip('/')}", serialized, kernel, inputs)
     return Part(
         Recurrent(form.cell),
