@@ -7,10 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrnn import BPTT, Autodiff, Cell, TruncatedBPTT, unfold
+from jaxrnn import BPTT, Autodiff, Cell, Scan, Shooting, TruncatedBPTT, unfold
 from tests import grid
 
 K = 3  # T = 7: segments of 3, 3 and 1 steps
+PAIRS = (Scan(), TruncatedBPTT(K, block=2)), (Shooting(2), TruncatedBPTT(K))
+PARALLEL = "lstm", "driven", "transition"  # one cell of each way that the adjoint of `Shooting` goes
 LENGTHS = np.array([grid.T, 0, 4])
 
 
@@ -47,11 +49,11 @@ def test_truncated_equals_segments(entry: grid.Entry) -> None:
             return grid.weigh(found), found
 
         results = [grid.gradients(segments, *operands)]
-        for adjoint in (TruncatedBPTT(K, block=2),):
+        for method, adjoint in PAIRS if entry.name in PARALLEL else PAIRS[:1]:
 
-            def truncated(*operands: Any, adjoint: Any = adjoint) -> Any:
+            def truncated(*operands: Any, method: Any = method, adjoint: Any = adjoint) -> Any:
                 params, state, xs = operands
-                run = unfold(entry.cell, params, xs, state=state, lengths=LENGTHS, adjoint=adjoint)
+                run = unfold(entry.cell, params, xs, state=state, lengths=LENGTHS, method=method, adjoint=adjoint)
                 return grid.weigh((run.outputs, run.final)), (run.outputs, run.final)
 
             results.append(grid.gradients(truncated, *operands))

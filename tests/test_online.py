@@ -130,8 +130,14 @@ def test_while_weights_change(name: str, adjoint: Any, rng: np.random.Generator)
         assert np.abs(whole[-1] - expected[-1]).max() > 1e-3
 
 
-# A complex state; stacks, which run layer by layer, each with its own influence; a maximum that hides what is reached.
-APART = "lru", "stack", "readout_stack", "slstm"
+# A complex state: it has another law below, exactness.
+APART = ("lru",)
+MAXIMUM = ("slstm",)  # which hides one of two in each step, but not in all that are tried
+# Stacks run layer by layer, each with its own influence.
+LAYERS = {
+    "stack": (oracles.ELMAN, oracles.LSTM),
+    "readout_stack": (oracles.GRU, oracles.readout(oracles.LSTM)),
+}
 
 
 def _floats(tree: Any) -> np.ndarray:
@@ -157,23 +163,50 @@ def _differences(f: Any, tree: Any) -> np.ndarray:
     return np.stack(columns, axis=1) / (2 * epsilon)
 
 
-def masked(oracle: Any, params: Any, state: Any, xs: Any, ys: Any) -> np.ndarray:
-    """SnAp-1's equations for one sequence: the influence of what a parameter reaches in one step of any of them."""
+def _direct(oracle: Any, params: Any, state: Any, x: Any) -> np.ndarray:
+    """∂f/∂θ."""
+    return _differences(lambda p: oracle.step(p, state, x), params)
+
+
+def masked(oracle: Any, params: Any, state: Any, xs: Any, slopes: Any, others: Any = ()) -> np.ndarray:
+    """SnAp-1's equations for one sequence and the slopes ∂L/∂y(t): the influence of what a parameter reaches in a step.
+
+    That is where ∂f/∂θ has an entry in any of the steps, or of `others`, triples (params, state, x): a maximum passes
+    one of two.
+    """
     through, direct, read = [], [], []
-    for t, y in enumerate(ys):
+    for t, slope in enumerate(slopes):
         x = oracles.at(xs, t)
         through.append(_differences(lambda s, x=x: oracle.step(params, s, x), state))
-        direct.append(_differences(lambda p, x=x, s=state: oracle.step(p, s, x), params))
+        direct.append(_direct(oracle, params, state, x))
         state = oracle.step(params, state, x)
-        errors = _floats(oracle.output(params, state)) - np.ravel(y)
         of_state = _differences(lambda s: oracle.output(params, s), state)
         of_params = _differences(lambda p, s=state: oracle.output(p, s), params)
-        read.append((errors @ of_state, errors @ of_params))
-    mask, influence, total = np.any(np.stack(direct) != 0, axis=0), np.zeros_like(direct[0]), 0.0
+        read.append((np.ravel(slope) @ of_state, np.ravel(slope) @ of_params))
+    reached = [D != 0 for D in (*direct, *(_direct(oracle, *other) for other in others))]
+    mask, influence, total = np.any(reached, axis=0), np.zeros_like(direct[0]), 0.0
     for J, D, (of_state, of_params) in zip(through, direct, read, strict=True):
         influence = mask * (J @ influence + D)
         total = total + of_state @ influence + of_params
     return np.asarray(total)
+
+
+def _outputs(oracle: Any, params: Any, state: Any, xs: Any) -> np.ndarray:
+    """y(t) of all steps."""
+    states, _ = oracles.run(oracle, params, state, xs, grid.T)
+    return np.stack([oracle.output(params, s) for s in states])
+
+
+def masked_by_layers(layers: Any, params: Any, states: Any, xs: Any, slopes: np.ndarray) -> np.ndarray:
+    """SnAp-1's equations within each layer; what the layers above make of its outputs, and of which when, is exact."""
+    inputs, gradients = [xs], []
+    for layer, p, s in zip(layers, params, states, strict=True):
+        inputs.append(_outputs(layer, p, s, inputs[-1]))
+    for layer, p, s, x in reversed(list(zip(layers, params, states, inputs[:-1], strict=True))):
+        gradients.append(masked(layer, p, s, x, slopes))
+        by_x = _differences(functools.partial(_outputs, layer, p, s), x)
+        slopes = (np.ravel(slopes) @ by_x).reshape(np.shape(x))
+    return np.concatenate(gradients[::-1])
 
 
 @pytest.mark.usefixtures("x64")
@@ -182,8 +215,8 @@ def test_snap1_is_its_equations_or_names_another(name: str, rng: np.random.Gener
     """For every cell: values as ever, and the gradient of the masked influence; or `RTRL()` is what to pass."""
     entry = grid.CELLS[grid.NAMES.index(name)]
     params, state, xs = grid.sample(entry, ())
-    host = grid.host((params, state, xs))
-    start = entry.oracle.output(host[0], host[1])
+    theirs, begin, inputs = grid.host((params, state, xs))
+    start = entry.oracle.output(theirs, begin)
     ys = rng.normal(size=(grid.T, *np.shape(start)))
 
     @grid.quick
@@ -199,9 +232,18 @@ def test_snap1_is_its_equations_or_names_another(name: str, rng: np.random.Gener
     except TypeError as error:
         assert "pass adjoint=RTRL()" in str(error)  # noqa: PT017
         return
-    states, _ = oracles.run(entry.oracle, host[0], host[1], host[2], grid.T)
-    grid.close(outputs, np.stack([entry.oracle.output(host[0], s) for s in states]), 1e-10, 1e-11)
-    expected = 0 * _floats(params) if entry.fixed else masked(entry.oracle, host[0], host[1], host[2], ys)
+    found = _outputs(entry.oracle, theirs, begin, inputs)
+    grid.close(outputs, found, 1e-10, 1e-11)
+    if name in LAYERS:
+        of_layers = theirs
+        if name == "readout_stack":
+            of_layers = theirs.cell[0], theirs._replace(cell=theirs.cell[1])
+        expected = masked_by_layers(LAYERS[name], of_layers, begin, inputs, found - ys)
+    else:
+        others = [grid.host(grid.sample(entry, (), seed=k)) for k in range(1, 9 if name in MAXIMUM else 1)]
+        others = [(p, s, oracles.at(x, t)) for p, s, x in others for t in range(grid.T)]
+        expected = masked(entry.oracle, theirs, begin, inputs, found - ys, others)
+    expected = 0 * expected if entry.fixed else expected
     np.testing.assert_allclose(flat(gradients), expected, 1e-6, 1e-7)
 
 
