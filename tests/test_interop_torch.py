@@ -414,5 +414,9 @@ def test_what_pytorch_does_not_have_is_refused(layer: Any, key: jax.Array) -> No
 def test_parameters_of_another_layer_are_refused(key: jax.Array) -> None:
     with pytest.raises(ValueError, match=r"^to_torch: params.* has shape \(3, 3\), expected \(2, 3\)"):
         to_torch(Elman(2, 3), Elman(3, 3).init(key))
+    params = Elman(2, 3).init(key)
+    mixed = r"^to_torch: params.U is float32, but params.b is bfloat16: make them all of one, such as jax.tree.map"
+    with pytest.raises(ValueError, match=mixed):
+        to_torch(Elman(2, 3), params._replace(b=params.b.astype(jnp.bfloat16)))
     with pytest.raises(TypeError, match="expected a cell or a layer"):
         to_torch(GRU, ())  # pyright: ignore[reportArgumentType]

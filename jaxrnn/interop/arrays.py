@@ -27,6 +27,7 @@ _TYPES: dict[str, Any] = {  # of safetensors
     "U8": np.uint8,
     "BOOL": np.bool_,
 }
+MIXED = "make them all of one, such as jax.tree.map(lambda a: a.astype(jnp.float32), params)"  # where no dtype is asked
 
 
 def framework(name: str, why: str) -> Any:
@@ -110,6 +111,7 @@ def exactly(
     *,
     dtype: DTypeLike | None = None,
     hint: str = "",
+    mixed: str = "pass dtype=... to choose one",
 ) -> dict[str, np.ndarray]:
     """The arrays of `found`, if they are exactly those of `shapes`, each of its shape, of one type, and finite.
 
@@ -119,6 +121,7 @@ def exactly(
         shapes: what there must be, by name.
         dtype: the floating type to convert to; None: the one that all of them have.
         hint: what to do where names are missing or not expected, for the error.
+        mixed: what to do where types differ, for the error.
 
     Returns:
         The arrays in the order of `shapes`. They may share memory with those in `found`.
@@ -140,7 +143,7 @@ def exactly(
             raise ValueError(f"{where}: {name} has shape {arrays[name].shape}, expected {tuple(shape)}")
     if not arrays:
         return arrays
-    dtype = _floating_type(where, arrays, dtype)
+    dtype = _floating_type(where, arrays, dtype, mixed)
     with np.errstate(over="ignore"):  # what is too large becomes infinite, and is named below
         arrays = {name: array.astype(dtype, copy=False) for name, array in arrays.items()}
     for name, array in arrays.items():
@@ -157,7 +160,7 @@ def _array(where: str, name: str, value: Any) -> np.ndarray:
         raise ValueError(f"{where}: {name} is no array but {type(value).__name__} ({error})") from None
 
 
-def _floating_type(where: str, arrays: Mapping[str, np.ndarray], dtype: DTypeLike | None) -> np.dtype:
+def _floating_type(where: str, arrays: Mapping[str, np.ndarray], dtype: DTypeLike | None, mixed: str) -> np.dtype:
     """The type that JAX is to have the arrays in: `dtype`, or the one that they share."""
     for name, array in arrays.items():
         if not jnp.issubdtype(array.dtype, jnp.floating):
@@ -167,9 +170,7 @@ def _floating_type(where: str, arrays: Mapping[str, np.ndarray], dtype: DTypeLik
         dtype = arrays[first].dtype
         for name in others:
             if arrays[name].dtype != dtype:
-                raise ValueError(
-                    f"{where}: {first} is {dtype}, but {name} is {arrays[name].dtype}: pass dtype=... to choose one"
-                )
+                raise ValueError(f"{where}: {first} is {dtype}, but {name} is {arrays[name].dtype}: {mixed}")
     try:
         dtype = jnp.dtype(dtype)
     except TypeError:
@@ -230,4 +231,4 @@ def of_layer(where: str, layer: Any, params: Any) -> Any:
         )
     found = dict(zip(names, jax.tree.leaves(params), strict=True))
     shapes = {name: leaf.shape for name, leaf in zip(names, jax.tree.leaves(like), strict=True)}
-    return jax.tree.unflatten(jax.tree.structure(like), exactly(where, found, shapes).values())
+    return jax.tree.unflatten(jax.tree.structure(like), exactly(where, found, shapes, mixed=MIXED).values())

@@ -122,7 +122,7 @@ def parameters(layer: Any, variables: Any) -> Params:
     given = variables.get("params") if isinstance(variables, Mapping) else None
     if not isinstance(given, Mapping):
         raise ValueError(f"{where}: variables must be a dict that holds params, got {type(variables).__name__}")
-    found = arrays.exactly(where, given, shapes)
+    found = arrays.exactly(where, given, shapes, mixed=arrays.MIXED)
     return arrays.to_jax(where, jax.tree.unflatten(jax.tree.structure(like), found.values()))
 
 
