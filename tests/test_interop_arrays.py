@@ -24,6 +24,7 @@ BAD = {
     "shape": (GOOD | {"b": np.zeros(4, np.float32)}, r"b has shape \(4,\), expected \(3,\)"),
     "integers": (GOOD | {"b": np.zeros(3, int)}, "b must be of a floating type, got int64"),
     "types": (GOOD | {"b": np.zeros(3)}, "U is float32, but b is float64: pass dtype="),
+    "a shape": (GOOD | {"b": jax.ShapeDtypeStruct((2,), np.float32)}, "b is no array but ShapeDtypeStruct"),
     "no array": (GOOD | {"b": [[1.0], [1.0, 2.0]]}, "b is no array but list"),
     "nan": (GOOD | {"U": np.full((2, 3), np.nan, np.float32)}, "U has 6 entries that are NaN"),
     "bfloat16": ({name: (a + np.inf).astype(jnp.bfloat16) for name, a in GOOD.items()}, r"6 entries .*\(as bfloat16"),

@@ -326,6 +326,11 @@ REFUSED = {
     ),
     "layer": (lambda: nnx.Sequential(_cell()), TypeError, r"layers 0 must be an RNN, got GRUCell: pass RNN\(GRUCell"),
     "missing": (lambda: (_cell(linen)[0], {"params": {"ir": {"kernel": np.ones((D, H))}}}), ValueError, "missing hn/b"),
+    "one module twice": (
+        lambda: nnx.Sequential(*[nnx.RNN(nnx.SimpleCell(H, H, rngs=nnx.Rngs(0)))] * 2),
+        ValueError,
+        "layers/1/cell/dense_i/kernel must be there, .*a module that stands in two places .* give each place its own",
+    ),
     "no kernel": (lambda: (_cell(linen)[0], {"params": {}}), ValueError, "ir/kernel must be there, with two axes"),
     "extra": (lambda: _changed("scale", "in", NAN), ValueError, "missing none; not expected in/scale"),
     "shape": (lambda: _changed("bias", "iz", NAN[:2]), ValueError, r"iz/bias has shape \(2,\), expected \(3,\)"),

@@ -155,9 +155,12 @@ def exactly(
 
 def _array(where: str, name: str, value: Any) -> np.ndarray:
     try:
-        return np.asarray(value)
+        array = np.asarray(value)
     except (TypeError, ValueError) as error:  # such as keys of random numbers, or lists of several lengths
         raise ValueError(f"{where}: {name} is no array but {type(value).__name__} ({error})") from None
+    if array.dtype == object:  # such as a shape without numbers
+        raise ValueError(f"{where}: {name} is no array but {type(value).__name__}")
+    return array
 
 
 def _floating_type(where: str, arrays: Mapping[str, np.ndarray], dtype: DTypeLike | None, mixed: str) -> np.dtype:

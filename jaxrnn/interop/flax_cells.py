@@ -74,7 +74,10 @@ def read(
     hidden = module.features if isinstance(module, linen.Module) else module.hidden_features
     kernel = f"{path}{form.fields[0][0]}"
     if kernel not in given or np.ndim(given[kernel]) != 2 or 0 in np.shape(given[kernel]):
-        raise ValueError(f"{where}: {kernel} must be there, with two axes: its rows are the size of the input")
+        raise ValueError(
+            f"{where}: {kernel} must be there, with two axes: its rows are the size of the input (a module that stands "
+            "in two places has arrays in one of them: give each place its own)"
+        )
     size = given[kernel].shape[0]
     fields = dict(zip(form.params._fields, form.fields, strict=True))
     reset = choices.get("reset", True)

@@ -132,9 +132,12 @@ def to_onnx(layer: Layer | Cell, params: Any, *, lengths: bool = False) -> Any:
 def _read(path: Path) -> Any:
     arrays.there("from_onnx", path)
     try:
-        return onnx.load(path)
+        model = onnx.load(path)
     except Exception as error:  # of any kind, for a file that may hold anything
         raise ValueError(f"from_onnx: {path}: not a whole ONNX model ({type(error).__name__}: {error})") from None
+    if not model.HasField("graph"):  # as in an empty file
+        raise ValueError(f"from_onnx: {path}: not a whole ONNX model (it has no graph)")
+    return model
 
 
 def _described(node: Any) -> str:
