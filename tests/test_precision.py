@@ -11,7 +11,7 @@ import pytest
 from jax import lax
 
 import jaxrnn
-from jaxrnn import RTRL, Autodiff, Newton, Shooting, unfold
+from jaxrnn import RTRL, Autodiff, Newton, Shooting, trees, unfold
 from tests import grid
 
 ASKED = {
@@ -84,6 +84,20 @@ def test_the_setting_of_jax_holds_on_the_way_back_too(choices: dict[str, Any]):
     asked = {str(equation.params["precision"]) for equation in found}
     assert ASKED["bfloat16"] in asked
     assert asked <= {ASKED["bfloat16"], ASKED["float32"]}  # RTRL keeps the influence of the past unrounded
+
+
+def test_the_setting_of_jax_holds_on_the_way_back_of_trees_too():
+    cell = trees.ChildSumTreeLSTM(3, 4)
+    batch = trees.batch([trees.from_children([(), (), (0, 1)], np.ones((3, 3), np.float32))])
+
+    def loss(params: Any) -> jax.Array:
+        with jax.default_matmul_precision("BF16_BF16_F32"):
+            run = trees.fold(cell, params, batch)
+        return jnp.sum(run.roots)
+
+    found = list(_products(jax.make_jaxpr(jax.grad(loss))(cell.init(jax.random.key(0))).jaxpr))
+    assert len(found) >= 6
+    assert {str(equation.params["precision"]) for equation in found} == {ASKED["bfloat16"]}
 
 
 def _rounded(jaxpr: Any, arguments: list[Any]) -> list[Any]:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn.cells.base import Inputs, Params, State
+from jaxrnn.cells.precision import as_here
 from jaxrnn.trees.base import TreeCell
 
 
@@ -35,10 +36,11 @@ def forward(cell: TreeCell, params: Params, children: Sequence[jax.Array], xs: I
     return found
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
 def states(cell: TreeCell, params: Params, children: Sequence[jax.Array], xs: Inputs) -> State:
     """The states of all places."""
-    return forward(cell, params, children, xs)
+    values = jax.custom_vjp(partial(forward, cell))
+    values.defvjp(partial(_kept, cell), as_here(partial(_back, cell)))
+    return values(params, children, xs)
 
 
 def _kept(cell: TreeCell, params: Params, children: Sequence[jax.Array], xs: Inputs) -> tuple[State, Any]:
@@ -83,9 +85,6 @@ def _back(cell: TreeCell, kept: Any, cotangent: State) -> tuple[Params, None, In
     sums = [a + d for a, d in zip(sums, of_weights, strict=True)]
     of_xs = [jnp.concatenate(parts) for parts in zip(*reversed(of_inputs), strict=True)]
     return weights.cotangent(sums), None, inputs.cotangent(of_xs)
-
-
-states.defvjp(_kept, _back)
 
 
 def _cut(children: Sequence[jax.Array], xs: Inputs) -> tuple[int, list[_Run]]:

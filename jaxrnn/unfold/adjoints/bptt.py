@@ -11,6 +11,7 @@ from jax.extend.core import Jaxpr
 
 from jaxrnn.cells import checks
 from jaxrnn.cells.base import Gated, Linear, State
+from jaxrnn.cells.precision import as_here
 from jaxrnn.unfold import budget, sizes
 from jaxrnn.unfold.adjoints import parts
 from jaxrnn.unfold.adjoints.gated import GatedPullback
@@ -22,7 +23,6 @@ from jaxrnn.unfold.adjoints.side_by_side import SideBySidePullback
 from jaxrnn.unfold.adjoints.stepwise import StepwisePullback
 from jaxrnn.unfold.forward import forward
 from jaxrnn.unfold.method import Method
-from jaxrnn.unfold.precision import as_here
 from jaxrnn.unfold.problem import (
     Block,
     Keep,

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
 from jaxrnn.cells.base import Cell, State
+from jaxrnn.cells.precision import as_here
 from jaxrnn.unfold import validate
 from jaxrnn.unfold.adjoints import parts
 from jaxrnn.unfold.adjoints.bptt import BPTT
@@ -18,7 +19,6 @@ from jaxrnn.unfold.adjoints.influence import Influence
 from jaxrnn.unfold.adjoints.reverse_only import reverse_only
 from jaxrnn.unfold.forward import forward
 from jaxrnn.unfold.method import Method
-from jaxrnn.unfold.precision import as_here
 from jaxrnn.unfold.problem import Flags, Operands, Problem, Trajectory, over_blocks, take_block
 from jaxrnn.unfold.scan import Scan
 from jaxrnn.unfold.sharding import varying
