@@ -126,7 +126,7 @@ def check_frames(owner: str, logits: jax.Array, blank: Any) -> None:
         raise TypeError(f"{owner}: logits must be of a floating type, got {logits.dtype}")
     if logits.ndim < 2 or logits.shape[-1] < 1:
         raise ValueError(f"{owner}: logits must be (time, *batch, classes), got shape {logits.shape}")
-    if isinstance(blank, bool) or not isinstance(blank, int) or not 0 <= blank < logits.shape[-1]:
+    if isinstance(blank, bool) or not isinstance(blank, int | np.integer) or not 0 <= blank < logits.shape[-1]:
         raise ValueError(f"{owner}: blank must be a class from 0 to {logits.shape[-1] - 1}, got {blank!r}")
 
 

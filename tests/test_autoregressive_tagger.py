@@ -166,6 +166,16 @@ WRONG: dict[str, tuple[Any, type[Exception], str]] = {
     "other features": (lambda m, p: m.sample(p, jax.random.key(0), X[..., :1]), ValueError, "input_size = 2"),
     "lengths beyond": (lambda m, p: m.log_prob(p, X, Y, lengths=np.array([9, 1])), ValueError, "the 4 steps"),
     "truth without a key": (lambda m, p: m.loss(p, None, (X, Y), truth=0.5), ValueError, "pass a key"),
+    "truth above 1": (
+        lambda m, p: m.loss(p, None, (X, Y), jax.random.key(0), truth=1.5),
+        ValueError,
+        "truth must be one probability, from 0 to 1, got 1.5",
+    ),
+    "truth of many": (
+        lambda m, p: m.loss(p, None, (X, Y), jax.random.key(0), truth=np.ones(2)),
+        ValueError,
+        "truth must be one probability",
+    ),
     "no batch": (lambda m, p: m.loss(p, None, X), TypeError, "batch must be"),
 }
 

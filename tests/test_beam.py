@@ -191,6 +191,16 @@ BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "floats": ({"prompt": PROMPT * 1.0}, TypeError, "prompt must be integers"),
     "allowed": ({"allowed": jnp.ones(4, bool)}, ValueError, "allowed must be"),
     "allowed numbers": ({"allowed": jnp.ones(3)}, TypeError, "must hold booleans"),
+    "a function of numbers": (
+        {"allowed": lambda t, token: jnp.ones((*token.shape, 3))},
+        TypeError,
+        "allowed must give booleans, got float",
+    ),
+    "a function of another vocabulary": (
+        {"allowed": lambda t, token: jnp.ones((*token.shape, 4), bool)},
+        ValueError,
+        r"allowed must give \(\*axes, vocabulary\)",
+    ),
     "nothing allowed": ({"allowed": jnp.zeros(3, bool)}, ValueError, "leaves no symbol"),
     "state": ({"state": STATE | {"row": jnp.array(0)}}, ValueError, "must have the batch axes"),
 }
@@ -225,6 +235,8 @@ def test_error_rates() -> None:
     rates = error_rates(["ab", "cd", "x"], [["ab"], ["ce", "d"], ["yz", "x"]])
     # The closest: ab (0 of 2), ce (1 of 2; as near as d, and longer), x (0 of 1); the first: 0 of 2, 1 of 2, 2 of 2.
     assert rates == pytest.approx((1 / 5, 1 / 3, 3 / 6, 2 / 3))
+    arrays = error_rates(np.array([[1, 2]]), [np.array([[1, 3]])])  # pyright: ignore[reportArgumentType]
+    assert arrays == pytest.approx((1 / 2, 1, 1 / 2, 1))
     for found, references in (([], []), (["a"], []), (["a"], [[]])):
         with pytest.raises(ValueError, match="every sequence needs a reference"):
             error_rates(found, references)

@@ -158,6 +158,20 @@ def test_no_frames_and_no_labels() -> None:
     assert decoding.ctc_beam_search(jnp.zeros((4, 2, 1)), 3).log_probs[:, 0].tolist() == [0, -np.inf, -np.inf]
 
 
+def test_a_labelling_that_is_not_there_has_no_tokens() -> None:
+    certain = jnp.log(jnp.eye(C)[jnp.array([1, 1, 0, 1])])  # of one path alone
+    found = decoding.ctc_beam_search(certain, 3)
+    assert found.log_probs.tolist() == [0, -np.inf, -np.inf]
+    assert found.tokens.tolist() == [[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+
+
+def test_a_blank_of_numpy_is_a_blank() -> None:
+    np.testing.assert_array_equal(
+        losses.ctc(O, np.zeros((1, 2), int), blank=np.int64(2)),  # pyright: ignore[reportArgumentType]
+        losses.ctc(O, np.zeros((1, 2), int), blank=2),
+    )
+
+
 O = jnp.zeros((4, 2, C))  # noqa: E741
 WRONG: dict[str, tuple[Any, type[Exception], str]] = {
     "a blank beyond": (lambda: losses.ctc(O, np.ones((1, 2), int), blank=3), ValueError, "from 0 to 2, got 3"),

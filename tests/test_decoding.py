@@ -155,6 +155,11 @@ def test_choices_that_make_no_sense() -> None:
     for top_p in (0, -0.1, 1.1, float("nan")):
         with pytest.raises(ValueError, match="top_p must be above 0 and at most 1"):
             decoding.restrict(logits, top_p=top_p)
+    for name, value in (("temperature", "hot"), ("temperature", jnp.ones(2)), ("top_k", "all"), ("top_p", np.ones(1))):
+        with pytest.raises(TypeError, match=f"{name} must be one number, got"):
+            decoding.restrict(logits, **{name: value})
+    with pytest.raises(TypeError, match="temperature must be a number, got None"):
+        decoding.restrict(logits, temperature=None)
     with pytest.raises(TypeError, match="logits must be floating-point"):
         decoding.restrict(jnp.zeros(3, int))
 

@@ -253,6 +253,13 @@ def test_refusals() -> None:
     params, xs = cell.init(jax.random.key(0)), jnp.ones((T, 2))
     with pytest.raises(ValueError, match="0 to the 5 steps, got 6"):
         singular_values(cell, params, xs, source=6)
+    J = jacobians(cell, params, xs)
+    for source in (6, np.int64(6), np.int64(-1)):
+        with pytest.raises(ValueError, match="products: source must be"):
+            products(J, source)
+    for source in (1.5, True):
+        with pytest.raises(TypeError, match="products: source must be a whole number"):
+            products(J, source)
     with pytest.raises(ValueError, match="part must return arrays of the state"):
         singular_values(cell, params, xs, part=lambda s: s.h + 0.5)
     with pytest.raises(TypeError, match="one real number"):

@@ -126,6 +126,11 @@ def test_schedules_fall_from_the_truth() -> None:
     [
         (lambda x, y: OutputRecurrent(Elman(D, H)), TypeError, "must be a Jordan net"),  # pyright: ignore
         (lambda x, y: MODEL.loss(MODEL.init(jax.random.key(0)), None, (x, y), truth=0.5), ValueError, "pass a key"),
+        (
+            lambda x, y: MODEL.loss(MODEL.init(jax.random.key(0)), None, (x, y), jax.random.key(0), truth=math.nan),
+            ValueError,
+            "truth must be one probability, from 0 to 1, got nan",
+        ),
         (lambda x, y: MODEL.loss(MODEL.init(jax.random.key(0)), None, (x, y[:3])), ValueError, r"= \(6, 3, 2\), got"),
         (lambda x, y: MODEL.loss(MODEL.init(jax.random.key(0)), None, (x, y > 0)), TypeError, "floating type"),
         (lambda x, y: MODEL.loss(MODEL.init(jax.random.key(0)), None, x), TypeError, r"batch must be \(inputs"),

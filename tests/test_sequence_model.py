@@ -221,6 +221,20 @@ def test_wrong_sequences(act: Any, kind: type[Exception], says: str) -> None:
     assert says in str(caught.value)
 
 
+def test_a_loss_without_lengths_counts_all_steps_and_of_no_sequences_is_0() -> None:
+    model, params = _model(ENDINGS[0])
+    tokens = np.array([[0, 1], [1, 1], [0, 0]])
+    (plain, (_, metrics)), (whole, (_, counted)) = (
+        model.loss(params, None, (tokens, lengths)) for lengths in (None, np.array([3, 3]))
+    )
+    assert plain == whole
+    assert metrics["nats_per_symbol"] == counted["nats_per_symbol"]
+    np.testing.assert_allclose(plain, -model.log_prob(params, tokens).sum() / 2, rtol=1e-6)
+    np.testing.assert_allclose(metrics["nats_per_symbol"], plain / 4, rtol=1e-6)
+    nothing, (_, metrics) = model.loss(params, None, (tokens[:, :0], np.zeros(0, int)))
+    assert (nothing, metrics["nats_per_symbol"]) == (0, 0)
+
+
 def test_a_language_model_checks_the_same_way() -> None:
     with pytest.raises(ValueError, match="LanguageModel: cell must read embeddings of embedding_size = 3"):
         LanguageModel(V, 3, GRU(4, 5))

@@ -112,6 +112,17 @@ def test_labels() -> None:
     assert Labels.of(tree.x for tree in [trees.from_nested(("max", 1, 2))]).names == (1, 2, "max")
 
 
+def test_numbers_beside_text_stay_numbers() -> None:
+    labels = Labels.of([["MAX", 2], [2, "2"]])
+    assert set(labels.names) == {"MAX", 2, "2"}
+    assert labels.decode(labels.encode(["2", 2, "MAX"])).tolist() == ["2", 2, "MAX"]
+
+
+def test_one_object_in_two_places_is_two_nodes() -> None:
+    twice = ["b", 1]
+    assert trees.from_nested(("a", twice, twice)).x.tolist() == [1, "b", 1, "b", "a"]
+
+
 def test_trees_of_one_node() -> None:
     for tree in (trees.from_nested("a"), trees.from_brackets("(a b)"), trees.from_parents([-1], np.zeros(1))):
         assert tree.children.shape == (1, 0)
@@ -121,6 +132,24 @@ def test_trees_of_one_node() -> None:
 
 def made(*children: Any) -> Any:
     return lambda: trees.from_children(children, np.zeros(len(children)))
+
+
+def endless() -> Any:
+    """A list that is a part of a part of itself."""
+    found: list[Any] = ["a"]
+    found.append(("b", found))
+    return found
+
+
+def endless_code() -> ast.AST:
+    node = ast.UnaryOp(ast.Not(), ast.Constant(1))
+    node.operand = node
+    return node
+
+
+def written(children: Any, labels: list[str], words: list[str]) -> Any:
+    x = {"label": np.array(labels, object), "word": np.array(words, object)}
+    return lambda: trees.to_brackets(trees.from_children(children, x))
 
 
 WRONG: dict[str, tuple[Any, type[Exception], str]] = {
@@ -136,6 +165,19 @@ WRONG: dict[str, tuple[Any, type[Exception], str]] = {
     "twice": (made((), (0, 0)), ValueError, "node 0 is a child more than once"),
     "a child beyond": (made((), (7,)), ValueError, "child 7 of node 1 does not exist: nodes are numbered from 0 to 1"),
     "a child below": (made((), (0, -2)), ValueError, "child -2 of node 1 does not exist"),
+    "a child that is not whole": (
+        made((), (0.5,)),
+        TypeError,
+        "the children of node 1 must be whole numbers, got (0.5,): pass such as (0, 1)",
+    ),
+    "a child that is text": (made((), "0"), TypeError, "the children of node 1 must be whole numbers, got '0'"),
+    "children that are one": (made((), 0), TypeError, "the children of node 1 must be whole numbers, got 0"),
+    "a child far beyond": (made((), (2**40,)), ValueError, "child 1099511627776 of node 1 does not exist"),
+    "a child that would wrap around": (
+        lambda: trees.batch([Tree(np.array([[-1], [2**32]]), np.ones(2))]),
+        ValueError,
+        "child 4294967296 of node 1 does not exist",
+    ),
     "no nodes": (made(), ValueError, "the tree has no nodes"),
     "no parents": (lambda: trees.from_parents([], np.zeros(0)), ValueError, "parents must be integers (nodes,)"),
     "no root": (
@@ -181,6 +223,8 @@ WRONG: dict[str, tuple[Any, type[Exception], str]] = {
         "a node is (label, child, ...), got (('a', 1), 2)",
     ),
     "an empty tuple": (lambda: trees.from_nested(("a", ())), ValueError, "a node is (label, child, ...), got ()"),
+    "a list within itself": (lambda: trees.from_nested(endless()), ValueError, "a list is within itself"),
+    "code within itself": (lambda: trees.from_ast(endless_code()), ValueError, "a UnaryOp is within itself"),
     "never closed": (
         lambda: trees.from_brackets("(3 (2 It)"),
         ValueError,
@@ -207,6 +251,24 @@ WRONG: dict[str, tuple[Any, type[Exception], str]] = {
         TypeError,
         "such as that of from_brackets",
     ),
+    "a space in a word": (written([()], ["a"], ["b c"]), ValueError, "node 0 has a space or a bracket in its"),
+    "a bracket in a label": (written([()], ["("], ["b"]), ValueError, "node 0 has a space or a bracket in its label"),
+    "nothing in brackets": (written([()], ["a"], [""]), ValueError, "node 0 must have either a word or children"),
+    "a word and children": (
+        written([(), (0,)], ["a", "b"], ["x", "y"]),
+        ValueError,
+        "node 1 must have either a word or children, got the label 'b' and the word 'y'",
+    ),
+    "a root without a label": (
+        written([(), (), (0, 1)], ["a", "b", ""], ["x", "y", ""]),
+        ValueError,
+        "node 2 must have a label",
+    ),
+    "one word without a label": (
+        written([(), (0,)], ["", "b"], ["x", ""]),
+        ValueError,
+        "node 1 has one child, which has no label: make it this node's word",
+    ),
     "no code": (lambda: trees.from_ast("def"), SyntaxError, "invalid syntax"),
     "a number of code": (
         lambda: trees.from_ast(3),  # pyright: ignore
@@ -227,6 +289,7 @@ WRONG: dict[str, tuple[Any, type[Exception], str]] = {
     "no labels": (lambda: Labels(()), ValueError, "names is empty"),
     "an unknown unknown": (lambda: Labels(("a",), "?"), ValueError, "unknown = '?' is not among the names"),
     "one string": (lambda: Labels.of("abc"), TypeError, "pass an array of labels for each tree, got 'a' among them"),
+    "numbers that are no integers": (lambda: Labels(("a",)).decode([0.0]), TypeError, "integers, got float64"),
     "no such number": (lambda: Labels(("a",)).decode([1]), ValueError, "between 0 and 0, got 1 to 1"),
 }  # fmt: skip
 

@@ -318,6 +318,7 @@ def test_integers_have_no_gradient_and_closures_have_theirs(rng: np.random.Gener
 
 TREE = Tree(np.array([[-1, -1], [-1, -1], [0, 1]]), np.ones((3, D), np.float32))
 WIDE = trees.from_children([(), (), (), (0, 1, 2)], np.ones((4, D), np.float32))
+LONG = trees.batch([trees.from_children([(), (0,)], np.ones((2, 4, D), np.float32))])
 CELL = NaryTreeLSTM(D, H)
 WRONG: dict[str, tuple[Any, type[Exception], str]] = {
     "a class": (lambda p: fold(NaryTreeLSTM, p, trees.batch([TREE])), TypeError, "cell must be a TreeCell"),  # pyright: ignore
@@ -334,6 +335,16 @@ WRONG: dict[str, tuple[Any, type[Exception], str]] = {
         lambda p: fold(CELL, p, trees.batch([TREE._replace(x=np.ones((3, 5), np.float32))])),
         ValueError,
         "the last axis of x must be input_size = 2",
+    ),
+    "axes between": (
+        lambda p: fold(CELL, p, trees.batch([TREE._replace(x=np.ones((3, 4, D), np.float32))])),
+        ValueError,
+        "NaryTreeLSTM: x must be (nodes, 2), got shape (1, 4, 2)",
+    ),
+    "axes between, in a chain": (
+        lambda p: fold(ChildSumTreeLSTM(D, H), ChildSumTreeLSTM(D, H).init(jax.random.key(0)), LONG),
+        ValueError,
+        "ChildSumTreeLSTM: x must be (nodes, 2), got shape (1, 4, 2)",
     ),
     "integers": (
         lambda p: fold(CELL, p, trees.batch([TREE._replace(x=np.ones((3, D), int))])),

@@ -153,6 +153,7 @@ def _search(
         log_p = jax.nn.log_softmax(logits, axis=-1)
         may = table if function is None else function(t, now.token)
         if may is not None:
+            may = _mask(may, log_p.shape)
             may = jnp.broadcast_to(may.reshape((1,) * (log_p.ndim - may.ndim) + may.shape), log_p.shape)
             log_p = jnp.where(may, log_p, -jnp.inf)
         vocabulary = log_p.shape[-1]
@@ -260,6 +261,18 @@ def _sequences(vocabulary: int, end: int | None, steps: int, enough: int) -> int
         if (total + live >= enough and (live >= enough or total >= enough)) or live == 0:
             break
     return total + live
+
+
+def _mask(may: Any, shape: tuple[int, ...]) -> jax.Array:
+    """What a table or a function allows; raise unless it holds booleans `(*axes, vocabulary)`."""
+    may = jnp.asarray(may)
+    if may.dtype != jnp.bool_:
+        raise TypeError(
+            f"beam_search: allowed must give booleans, got {may.dtype}: compare, such as token[..., None] > k"
+        )
+    if may.ndim < 1 or may.shape != shape[len(shape) - may.ndim :]:
+        raise ValueError(f"beam_search: allowed must give (*axes, vocabulary) = {shape}, got {may.shape}")
+    return may
 
 
 def _table(allowed: Any, vocabulary: int, batch: tuple[int, ...]) -> jax.Array:

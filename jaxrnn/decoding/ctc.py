@@ -110,7 +110,9 @@ def _searched(beam: int, blank: int, log_p: jax.Array, lengths: jax.Array) -> La
 
     found = jax.vmap(one, in_axes=(1, 0), out_axes=-1)(rows, lengths.reshape(-1))
     found = jax.tree.map(lambda a: a.reshape(*a.shape[:-1], *batch), found)
-    return Labelling(found.tokens, jnp.maximum(found.lengths, 0), jnp.logaddexp(found.blank, found.label))
+    place = jnp.arange(time).reshape(1, time, *(1 for _ in batch))
+    tokens = jnp.where(place < found.lengths[:, None], found.tokens, 0)  # none of what is not there
+    return Labelling(tokens, jnp.maximum(found.lengths, 0), jnp.logaddexp(found.blank, found.label))
 
 
 def _extended(now: _Beam, p: jax.Array, blank: int) -> _Beam:

@@ -48,7 +48,7 @@ def error_rates(found: Sequence[Sequence[Any]], references: Sequence[Sequence[Se
 
     The closest reference is the one with the fewest edits; of several such the longest, and then the first.
     """
-    if not found or len(found) != len(references) or not all(references):
+    if not len(found) or len(found) != len(references) or not all(len(of) for of in references):
         raise ValueError(
             f"error_rates: every sequence needs a reference, and there must be one at least, got {len(found)} "
             f"sequences and {len(references)} lists of references, of {min(map(len, references), default=0)} or more"

@@ -44,7 +44,7 @@ def generate(
 
     Raises:
         ValueError: an empty prompt, `steps` below 1 or above 2³¹ - 1, keywords that `restrict` refuses.
-        TypeError: a prompt that is not of integers.
+        TypeError: a prompt that is not of integers, keywords that `restrict` refuses.
     """
     prompt = checked_prompt("generate", prompt)
     steps = checked_steps("generate", steps)

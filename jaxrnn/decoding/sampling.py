@@ -1,6 +1,7 @@
 """Drawing symbols from logits."""
 
 import math
+import numbers
 from typing import Any
 
 import jax
@@ -29,7 +30,7 @@ def restrict(logits: jax.Array, *, temperature: Any = 1.0, top_k: Any = None, to
 
     Raises:
         ValueError: temperature negative or not finite, top_k below 1, top_p outside (0, 1] (where they are known).
-        TypeError: logits that are not floating-point, top_k that is not a whole number.
+        TypeError: logits that are not floating-point, choices that are not one number each, top_k that is not whole.
 
     Example:
         restrict(jnp.log(jnp.array([0.5, 0.3, 0.2])), top_k=2)  # the last is -inf
@@ -106,6 +107,11 @@ def _at_most(most: Any, value: Any) -> Any:
 
 def _check(temperature: Any, top_k: Any, top_p: Any) -> None:
     """Raise for a choice that is known and makes no sense."""
+    for name, value in {"temperature": temperature, "top_k": top_k, "top_p": top_p}.items():
+        if jnp.ndim(value) if hasattr(value, "ndim") else not isinstance(value, numbers.Real | None):
+            raise TypeError(f"{name} must be one number, got {value!r}")
+    if temperature is None:
+        raise TypeError("temperature must be a number, got None: pass 1.0 for the distribution as it is")
     if _known(temperature) and not (math.isfinite(temperature) and temperature >= 0):
         raise ValueError(f"temperature must be a finite number of at least 0, got {temperature}: 0 is greedy, 1 plain")
     if _known(top_k):

@@ -48,7 +48,7 @@ def stream(
     Raises:
         ValueError: an empty prompt, `steps` below 1 or above 2³¹ - 1, keywords that `restrict` refuses: at the call,
             not at the first symbol.
-        TypeError: a prompt that is not of integers.
+        TypeError: a prompt that is not of integers, keywords that `restrict` refuses.
 
     Example:
         for token in stream(cell, params, jax.random.key(0), prompt=alphabet.encode("ROMEO:"), steps=200):

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from jaxrnn.cells.base import Cell, Inputs, Params, State
 from jaxrnn.cells.checks import whole_number
@@ -80,6 +81,7 @@ def products(J: jax.Array, source: Any = 0) -> jax.Array:
 
     Raises:
         ValueError: J that is not `(time, *batch, n, n)`; a source out of range, where it is known.
+        TypeError: a source that is not a whole number, likewise.
 
     Example:
         P = products(jacobians(cell, params, xs))  # P[t - 1] is ∂s(t)/∂s(0)
@@ -87,8 +89,8 @@ def products(J: jax.Array, source: Any = 0) -> jax.Array:
     Source: Goodfellow, Bengio, Courville, *Deep Learning* (2016), Sec. 10.7.
     """
     check_square("products: J", J, 3)
-    if isinstance(source, int):
-        whole_number("products: source", source, 0)
+    if not isinstance(source, Tracer):
+        source = whole_number("products: source", source, 0)
         if source > J.shape[0]:
             raise ValueError(f"products: source must be from 0 to the {J.shape[0]} steps, got {source}")
 

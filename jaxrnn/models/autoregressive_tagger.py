@@ -138,13 +138,12 @@ class AutoregressiveTagger:
             The loss, and beside it `(None, {})`: no state is carried to the next batch.
 
         Raises:
-            ValueError: truth without a key.
+            ValueError: truth without a key, or that is no probability (where it is known).
         """
         xs, classes, lengths = self._checked(*labelled.parts(self, batch))
         fed = classes
         if truth is not None:
-            if key is None:
-                raise ValueError("AutoregressiveTagger: truth = ... draws what is fed: pass a key, or leave truth out")
+            key = labelled.sampling_key(self, truth, key)
             key, key_coins = jax.random.split(key)
             coins = jax.random.bernoulli(key_coins, truth, classes.shape)
             fed = _fed(self, lax.stop_gradient(params), key, xs, classes, coins)

@@ -4,6 +4,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 
 Batch = tuple[Any, Any] | tuple[Any, Any, Any]  # inputs, classes, and lengths where sequences are padded
 
@@ -29,3 +31,13 @@ def same_shape(owner: object, classes: jax.Array, shape: tuple[int, ...], axes: 
         raise ValueError(
             f"{type(owner).__name__}: classes must be {axes} = {shape}, as the inputs are, got shape {classes.shape}"
         )
+
+
+def sampling_key(owner: object, truth: Any, key: jax.Array | None) -> jax.Array:
+    """The key; raise where there is none, or where `truth`, if it is known, is no probability."""
+    name = type(owner).__name__
+    if key is None:
+        raise ValueError(f"{name}: truth = ... draws what is fed: pass a key, or leave truth out")
+    if not isinstance(truth, Tracer) and (np.ndim(truth) or not 0 <= truth <= 1):
+        raise ValueError(f"{name}: truth must be one probability, from 0 to 1, got {truth}")
+    return key

@@ -132,7 +132,7 @@ class OutputRecurrent:
             The loss, and beside it `(None, {})`: no state is carried to the next batch.
 
         Raises:
-            ValueError: truth without a key.
+            ValueError: truth without a key, or that is no probability (where it is known).
         """
         xs, ys, lengths = labelled.parts(self, batch)
         ys = self._outputs("y", xs, ys)
@@ -141,8 +141,7 @@ class OutputRecurrent:
             xs, ys = jnp.where(valid, xs, 0), jnp.where(valid, ys, 0)
         fed = ys
         if truth is not None:
-            if key is None:
-                raise ValueError("OutputRecurrent: truth = ... draws what is fed: pass a key, or leave truth out")
+            key = labelled.sampling_key(self, truth, key)
             fed = self.sampled(params, state, xs, ys, key, truth)
         L = ((self.forced(params, state, xs, fed) - ys) ** 2).sum(axis=-1)
         return losses.reduce(L, lengths).per_step, (None, {})

@@ -131,16 +131,18 @@ class SequenceModel:
         Args:
             params: as for `log_prob`.
             state: None: every sequence begins anew.
-            batch: tokens `(time, *batch)` and lengths `(*batch,)`.
+            batch: tokens `(time, *batch)`, and lengths `(*batch,)` or None.
             key: not used.
 
         Returns:
-            The loss, and beside it None and `{"nats_per_symbol"}`, in which the end counts as a symbol.
+            The loss, and beside it None and `{"nats_per_symbol"}`, in which the end counts as a symbol. Of no
+            sequences both are 0.
         """
         tokens, lengths = batch
         nats = -self.log_prob(params, tokens, lengths=lengths)
-        symbols_and_ends = jnp.asarray(lengths).sum() + nats.size
-        return nats.mean(), (None, {"nats_per_symbol": nats.sum() / symbols_and_ends})
+        written = nats.size * len(tokens) if lengths is None else jnp.asarray(lengths).sum()
+        total, sequences = nats.sum(), max(nats.size, 1)
+        return total / sequences, (None, {"nats_per_symbol": total / (written + sequences)})
 
     def sample(
         self,

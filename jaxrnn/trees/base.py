@@ -7,7 +7,15 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from jaxrnn.cells import checks
 from jaxrnn.cells.base import Inputs, Outputs, Params, State
+
+
+def nodes(owner: object, x: Any, size: int) -> None:
+    """Raise unless x is a floating-point array `(nodes, size)`."""
+    checks.features(owner, x, size)
+    if x.ndim != 2:
+        raise ValueError(f"{type(owner).__name__}: x must be (nodes, {size}), got shape {tuple(x.shape)}")
 
 
 class TreeCell(abc.ABC):

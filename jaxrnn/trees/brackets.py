@@ -6,7 +6,8 @@ from collections.abc import Callable
 from jaxrnn.trees.convert import objects
 from jaxrnn.trees.structure import Tree, checked, from_children
 
-_TOKEN = re.compile(r"[()]|[^\s()]+")
+_WORD = re.compile(r"[^\s()]+")
+_TOKEN = re.compile(rf"[()]|{_WORD.pattern}")
 
 
 def from_brackets(text: str) -> Tree:
@@ -72,7 +73,7 @@ def to_brackets(tree: Tree) -> str:
         tree: with x `{"label": ..., "word": ...}`.
 
     Raises:
-        ValueError: what is no tree.
+        ValueError: what is no tree; a node that would be read as another, such as with a space within its word.
         TypeError: another x.
 
     Example:
@@ -82,11 +83,28 @@ def to_brackets(tree: Tree) -> str:
     if not isinstance(tree.x, dict) or not {"label", "word"} <= set(tree.x):
         raise TypeError('to_brackets: x must be {"label": ..., "word": ...}, such as that of from_brackets')
     found: list[str] = []
-    for label, word, children in zip(tree.x["label"], tree.x["word"], tree.children, strict=True):
-        parts = [str(label), str(word), *(found[child] for child in children if child >= 0)]
-        text = " ".join(part for part in parts if part)
+    for node, row in enumerate(tree.children):
+        label, word = str(tree.x["label"][node]), str(tree.x["word"][node])
+        below = [found[child] for child in row if child >= 0]
+        _readable(node, label, word, below, root=node == len(tree.children) - 1)
+        text = " ".join(part for part in (label, word, *below) if part)
         found.append(text if label == "" else f"({text})")
     return found[-1]
+
+
+def _readable(node: int, label: str, word: str, below: list[str], root: bool) -> None:
+    """Raise unless a node's text would be read as this node and no other."""
+    what = None
+    if any(part and not _WORD.fullmatch(part) for part in (label, word)):
+        what = "has a space or a bracket in its label or word"
+    elif (word == "") == (not below):
+        what = "must have either a word or children"
+    elif label == "" and (root or below):
+        what = "must have a label: only words among other children have none"
+    elif len(below) == 1 and not below[0].startswith("("):
+        what = "has one child, which has no label: make it this node's word"
+    if what:
+        raise ValueError(f"to_brackets: node {node} {what}, got the label {label!r} and the word {word!r}")
 
 
 def _closed(inside: list[str | int], node: Callable[[str, str, list[int]], int], where: str) -> int:

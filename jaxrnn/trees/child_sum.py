@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from jaxrnn.cells import checks
 from jaxrnn.cells.affine import affine, product
 from jaxrnn.cells.initializers import uniform_by_hidden
-from jaxrnn.trees.base import TreeCell
+from jaxrnn.trees.base import TreeCell, nodes
 
 
 class TreeLSTMState(NamedTuple):
@@ -50,7 +50,7 @@ class ChildSumTreeLSTM(TreeCell):
         hidden_size: entries of h(j) and of c(j).
 
     Raises:
-        ValueError: a size below 1; x whose last axis is not `input_size`.
+        ValueError: a size below 1; x that is not `(nodes, input)`.
         TypeError: x of integers or complex numbers.
 
     Example:
@@ -73,14 +73,14 @@ class ChildSumTreeLSTM(TreeCell):
         return ChildSumTreeLSTMParams(*uniform_by_hidden(key, self.input_size, self.hidden_size, gates=4, dtype=dtype))
 
     def leaf(self, params: ChildSumTreeLSTMParams, x: jax.Array) -> TreeLSTMState:
-        checks.features(self, x, self.input_size)
+        nodes(self, x, self.input_size)
         i, _, g, o = jnp.split(affine(x, params.U, params.b), 4, axis=-1)
         return gated(i, g, o, 0)
 
     def combine(
         self, params: ChildSumTreeLSTMParams, children: TreeLSTMState, mask: jax.Array, x: jax.Array
     ) -> TreeLSTMState:
-        checks.features(self, x, self.input_size)
+        nodes(self, x, self.input_size)
         W_i, W_f, W_g, W_o = jnp.split(params.W, 4, axis=-1)
         i, f, g, o = jnp.split(affine(x, params.U, params.b), 4, axis=-1)
         read = product(children.h.sum(axis=-2), jnp.concatenate([W_i, W_g, W_o], axis=-1))

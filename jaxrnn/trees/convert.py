@@ -21,7 +21,7 @@ def from_nested(nested: Any) -> Tree:
         The tree; x is the labels, an array of objects `(nodes,)`: make them numbers by `Labels`.
 
     Raises:
-        ValueError: a tuple without a label.
+        ValueError: a tuple without a label; a list that is within itself.
 
     Example:
         from_nested(("max", 2, 9, ("min", 4, 7), 0)).x  # 2, 9, 4, 7, "min", 0, "max"
@@ -36,7 +36,9 @@ def from_nested(nested: Any) -> Tree:
             )
         return node[0]
 
-    return _from_objects(nested, lambda node: list(node)[1:] if isinstance(node, tuple | list) else (), label)
+    return _from_objects(
+        "from_nested", nested, lambda node: list(node)[1:] if isinstance(node, tuple | list) else (), label
+    )
 
 
 def from_ast(node: ast.AST | str) -> Tree:
@@ -52,6 +54,7 @@ def from_ast(node: ast.AST | str) -> Tree:
 
     Raises:
         SyntaxError: code that is none.
+        ValueError: a node that is within itself.
         TypeError: neither code nor a node.
 
     Example:
@@ -65,7 +68,7 @@ def from_ast(node: ast.AST | str) -> Tree:
     def below(node: ast.AST) -> list[ast.AST]:
         return [child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr_context)]
 
-    return _from_objects(node, below, lambda node: type(node).__name__)
+    return _from_objects("from_ast", node, below, lambda node: type(node).__name__)
 
 
 def narrow(tree: Tree, arity: int) -> Tree:
@@ -113,8 +116,9 @@ def objects(values: Iterable[Any]) -> np.ndarray:
     return array
 
 
-def _from_objects(root: Any, children: Callable[[Any], Iterable[Any]], label: Callable[[Any], Any]) -> Tree:
+def _from_objects(owner: str, root: Any, children: Callable[[Any], Iterable[Any]], label: Callable[[Any], Any]) -> Tree:
     """A tree of objects, each known by its place and not by its value: equal ones are different nodes."""
+    _ends(owner, root, children)
     held: list[tuple[Any, list[int]]] = [(root, [])]
     labels = [label(root)]
 
@@ -131,3 +135,19 @@ def _from_objects(root: Any, children: Callable[[Any], Iterable[Any]], label: Ca
     return from_children(
         [[place[child] for child in held[number][1]] for number in order], objects(labels[number] for number in order)
     )
+
+
+def _ends(owner: str, root: Any, children: Callable[[Any], Iterable[Any]]) -> None:
+    """Raise if an object is somewhere below itself."""
+    above: set[int] = set()
+    stack = [(root, False)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            above.remove(id(node))
+        elif id(node) in above:
+            raise ValueError(f"{owner}: a {type(node).__name__} is within itself: a tree has no cycles")
+        else:
+            above.add(id(node))
+            stack.append((node, True))
+            stack.extend((child, False) for child in children(node))

@@ -49,7 +49,7 @@ class Labels:
         for array in arrays:
             if isinstance(array, str) or not np.ndim(array):
                 raise TypeError(f"Labels.of: pass an array of labels for each tree, got {array!r} among them")
-            for name in np.asarray(array).tolist():
+            for name in np.asarray(array, object).tolist():  # so that numbers beside text stay numbers
                 counts[name] = counts.get(name, 0) + 1
         names = sorted((name for name, count in counts.items() if count >= least and name != unknown), key=str)
         return cls((*([] if unknown is None else [unknown]), *names), unknown)
@@ -65,7 +65,7 @@ class Labels:
         """
         number = {name: k for k, name in enumerate(self.names)}
         default = None if self.unknown is None else number[self.unknown]
-        array = np.asarray(labels)
+        array = np.asarray(labels, object)
         found = [number.get(name, default) for name in array.reshape(-1).tolist()]
         if None in found:
             wrong = array.reshape(-1).tolist()[found.index(None)]
@@ -81,8 +81,11 @@ class Labels:
 
         Raises:
             ValueError: numbers that are no place among the labels.
+            TypeError: numbers that are not whole.
         """
         numbers = np.asarray(numbers)
+        if not np.issubdtype(numbers.dtype, np.integer):
+            raise TypeError(f"Labels: numbers must be integers, got {numbers.dtype}: pass what encode gave")
         if numbers.size and (numbers.min() < 0 or numbers.max() >= len(self)):
             raise ValueError(
                 f"Labels: numbers must be between 0 and {len(self) - 1}, got {numbers.min()} to {numbers.max()}"

@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from jaxrnn.cells import checks
 from jaxrnn.cells.affine import affine, product
 from jaxrnn.cells.initializers import uniform
-from jaxrnn.trees.base import TreeCell
+from jaxrnn.trees.base import TreeCell, nodes
 from jaxrnn.trees.child_sum import TreeLSTMState, gated
 
 
@@ -43,7 +43,7 @@ class NaryTreeLSTM(TreeCell):
         arity: N, how many children a node has at most.
 
     Raises:
-        ValueError: a size below 1; x whose last axis is not `input_size`.
+        ValueError: a size below 1; x that is not `(nodes, input)`.
         TypeError: x of integers or complex numbers.
 
     Example:
@@ -67,14 +67,14 @@ class NaryTreeLSTM(TreeCell):
         return NaryTreeLSTMParams(*uniform(key, n**-0.5, *shapes, dtype=dtype))
 
     def leaf(self, params: NaryTreeLSTMParams, x: jax.Array) -> TreeLSTMState:
-        checks.features(self, x, self.input_size)
+        nodes(self, x, self.input_size)
         i, g, o, _ = jnp.split(affine(x, params.U, params.b), 4, axis=-1)
         return gated(i, g, o, 0)
 
     def combine(
         self, params: NaryTreeLSTMParams, children: TreeLSTMState, mask: jax.Array, x: jax.Array
     ) -> TreeLSTMState:
-        checks.features(self, x, self.input_size)
+        nodes(self, x, self.input_size)
         n, places = self.hidden_size, mask.shape[-1]
         h = children.h.reshape(*children.h.shape[:-2], places * n)
         a = product(h, params.W[: places * n, : (3 + places) * n])  # what is beyond the last child is zero

@@ -23,7 +23,7 @@ def checked(owner: str, tree: Tree) -> Tree:
         raise ValueError(
             f"{owner}: children must be integers (nodes, arity), got {children.dtype} of shape {children.shape}"
         )
-    children, nodes = children.astype(np.int32), len(children)
+    nodes = len(children)
     if nodes == 0:
         raise ValueError(f"{owner} has no nodes: a tree has at least its root")
     for leaf in jax.tree.leaves(tree.x):
@@ -32,7 +32,7 @@ def checked(owner: str, tree: Tree) -> Tree:
                 f"{owner}: every array of x must be ({nodes}, ...), one for each node, got {np.shape(leaf)}"
             )
     _numbered(owner, children)
-    return Tree(children, jax.tree.map(np.asarray, tree.x))
+    return Tree(children.astype(np.int32), jax.tree.map(np.asarray, tree.x))
 
 
 def _numbered(owner: str, children: np.ndarray) -> None:
@@ -74,12 +74,20 @@ def from_children(children: Sequence[Sequence[int]], x: Any) -> Tree:
 
     Raises:
         ValueError: what is no tree: cycles, children after their parents, a node with two parents, several roots.
+        TypeError: children that are no lists of whole numbers.
 
     Example:
         from_children([(), (), (0, 1)], np.ones((3, 8)))  # node 2 has the children 0 and 1
     """
+    for node, each in enumerate(children):
+        given = np.asarray(each)
+        if given.ndim != 1 or (given.size and not np.issubdtype(given.dtype, np.integer)):
+            raise TypeError(
+                f"from_children: the children of node {node} must be whole numbers, got {each!r}: pass such as (0, 1), "
+                "and () for a leaf"
+            )
     arity = max((len(each) for each in children), default=0)
-    table = np.full((len(children), arity), -1, np.int32)
+    table = np.full((len(children), arity), -1, np.int64)
     for node, each in enumerate(children):
         table[node, : len(each)] = each
     return checked("from_children: the tree", Tree(table, x))

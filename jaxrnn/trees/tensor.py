@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from jaxrnn.cells import checks
 from jaxrnn.cells.affine import affine, product
 from jaxrnn.cells.initializers import uniform
-from jaxrnn.trees.base import TreeCell
+from jaxrnn.trees.base import TreeCell, nodes
 
 
 class RNTNParams(NamedTuple):
@@ -40,7 +40,7 @@ class RNTN(TreeCell):
         arity: N, how many children a node has at most. T grows with its square.
 
     Raises:
-        ValueError: a size below 1; x whose last axis is not `input_size`.
+        ValueError: a size below 1; x that is not `(nodes, input)`.
         TypeError: x of integers or complex numbers.
 
     Example:
@@ -66,11 +66,11 @@ class RNTN(TreeCell):
         return RNTNParams(U, W, T, b)
 
     def leaf(self, params: RNTNParams, x: jax.Array) -> jax.Array:
-        checks.features(self, x, self.input_size)
+        nodes(self, x, self.input_size)
         return jnp.tanh(affine(x, params.U, params.b))
 
     def combine(self, params: RNTNParams, children: jax.Array, mask: jax.Array, x: jax.Array) -> jax.Array:
-        checks.features(self, x, self.input_size)
+        nodes(self, x, self.input_size)
         wide = mask.shape[-1] * self.hidden_size
         p = children.reshape(*children.shape[:-2], wide)
         T = params.T[:wide, :wide].reshape(wide, wide * self.hidden_size)
