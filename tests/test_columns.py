@@ -200,8 +200,15 @@ class NoisyGRU(GRU):
         return super().activate(params, state, u + jax.random.normal(jax.random.key(0), u.shape, u.dtype), a)
 
 
+class CentredGRU(GRU):
+    """A user's cell, whose sequences meet in the mean of their drives."""
+
+    def activate(self, params: Any, state: Any, u: jax.Array, a: jax.Array) -> Any:
+        return super().activate(params, state, u - u.mean(0, keepdims=True), a)
+
+
 @pytest.mark.parametrize("batch", [3, 16])
-@pytest.mark.parametrize("kind", [HalfLSTM, SquashedGRU, NoisyGRU])
+@pytest.mark.parametrize("kind", [HalfLSTM, SquashedGRU, NoisyGRU, CentredGRU])
 def test_what_overrides_its_sums_is_taken_at_its_word(kind: Any, batch: int) -> None:
     cell = kind(D, H)
     params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (T, batch, D))

@@ -222,6 +222,15 @@ def test_what_is_not_finite_is_said_and_not_patched() -> None:
     assert run.info.fell_back == 1
 
 
+def test_sweeps_are_no_more_than_make_every_block_exact() -> None:
+    """What never agrees, for it is not a number, is not swept as often as it may be."""
+    cell = Elman(2, 4)
+    xs = jnp.ones((64, 2)).at[20].set(jnp.nan)
+    run = unfold(cell, cell.init(jax.random.key(0)), xs, method=Shooting(blocks=4, max_sweeps=100))
+    assert run.info.sweeps == 5
+    assert run.info.fell_back == 1
+
+
 @pytest.mark.parametrize("blocks", [None, 4])
 def test_a_batch_of_nothing(blocks: int | None) -> None:
     cell = GRU(2, 4)

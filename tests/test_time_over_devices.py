@@ -89,6 +89,31 @@ def test_the_residual_is_that_of_the_whole(radius: float) -> None:
     assert 0 < found.info.residual <= tolerance
 
 
+@pytest.mark.usefixtures("x64")
+def test_the_joints_that_stand_count_and_no_other() -> None:
+    """A device that forgets meets its paths in each sweep while the other, which adds up, comes to new ends.
+
+    What enters it changes by 1, by 4e-5 and by 0.011: the second joint, the largest, lies before the first, and before
+    the third, which replaces it.
+    """
+    size, blocks, tolerance = 32, 6, 1e-5
+    a, b = np.ones(size * blocks), np.zeros(size * blocks)
+    a[3 * size :] = 0.5
+    b[[size - 1, 2 * size - 1, 3 * size - 1]] = -0.7 * 2.0**-6, -3.8e-5, -1
+    cell = transition(lambda _, s, x: x[..., :1] * s + x[..., 1:])
+
+    def run(_: Any, xs: jax.Array) -> Any:
+        method = Shooting(blocks, tolerance, max_sweeps=blocks, axis="time")
+        return unfold(cell, None, xs, state=jnp.full((1, 1), 2.0), method=method)
+
+    found, _ = over_devices.over(over_devices.mesh(2), run, None, jnp.asarray(np.stack([a, b], -1)[:, None]))
+    s = np.asarray(found.outputs)[:, 0, 0]
+    gap = np.abs(s - (a * np.concatenate([[2.0], s[:-1]]) + b)) / np.abs(s).max()
+    assert not found.info.fell_back
+    assert np.count_nonzero(gap[3 * size : 4 * size] > tolerance / 4) == 2
+    np.testing.assert_allclose(found.info.residual, gap.max(), rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("method", "adjoint", "steps", "message"),
     [

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxrnn.cells.base import Additive, Affine, Cell, Driven, Gated, Linear
+from jaxrnn.unfold.adjoints.reach import labelled, reach, reaches_none
 from jaxrnn.unfold.problem import Keep, Operands, Problem, row_shapes
 
 CACHE = 1 << 19  # bytes of a block's working set on a CPU: half of a core's second-level cache
@@ -173,7 +175,10 @@ def inherited(cell: Affine) -> bool:
 
 
 def of_each_sequence(cell: Affine, operands: Operands, x: Any) -> bool:
-    """Whether what follows the recurrent products can be mapped over sequences, and reads no more than rows of θ."""
+    """Whether what follows the recurrent products can be mapped over sequences, and reads no more than rows of θ.
+
+    Sequences that meet there (a mean over the batch) cannot be, nor what draws a number for each.
+    """
     params, state = operands.params, operands.state
 
     def after(params: Any, state: Any, u: Any, a: Any) -> Any:
@@ -183,7 +188,15 @@ def of_each_sequence(cell: Affine, operands: Operands, x: Any) -> bool:
     jaxpr = jax.make_jaxpr(after)(params, state, u, a).jaxpr
     read = {v for equation in jaxpr.eqns for v in equation.invars if not hasattr(v, "val")}
     matrices = any(v.aval.ndim > 1 and v in read for v in jaxpr.invars[: len(jax.tree.leaves(params))])
-    return not matrices and not any("callback" in name or "random" in name for name in primitives(jaxpr))
+    if matrices or any("callback" in name or "random" in name for name in primitives(jaxpr)):
+        return False
+    batch = jax.tree.leaves(state)[0].shape[:-1]
+    number, outs = np.arange(math.prod(batch)).reshape(*batch, 1), [v.aval.shape for v in jaxpr.outvars]
+    if any(shape[:-1] != batch for shape in outs):
+        return False
+    found = reach(jaxpr, [labelled(np.broadcast_to(number, shape)) for shape in outs], derivatives=False)
+    own = found[len(jax.tree.leaves(params)) :]
+    return all(bool((reaches_none(r) | (r == labelled(number)).all(0)).all()) for r in own)
 
 
 def primitives(jaxpr: Any) -> set[str]:

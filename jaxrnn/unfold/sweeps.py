@@ -45,7 +45,7 @@ class _Swept(NamedTuple):
     sweeps: jax.Array
     residual: jax.Array  # not a number until a sweep has met the path of the one before it
     depth: jax.Array
-    joint: tuple[jax.Array, jax.Array]  # where the paths of two sweeps meet on this device, and both residuals there
+    joints: tuple[jax.Array, jax.Array]  # where each sweep met the path before it, on this device; residuals there
 
 
 class _Merge(NamedTuple):
@@ -102,9 +102,9 @@ class Sweeps:
 
         At once so where the net that was `probed` does not forget.
         """
-        swept, first = varying((self._nothing(first), first, self.items))[:2]
         # After as many sweeps as blocks every state is exact, and the sweep that finds it so ends at its first step.
-        most: Any = max_sweeps + (max_sweeps >= self.all)
+        most: Any = min(max_sweeps, self.all) + (max_sweeps >= self.all)
+        swept, first = varying((self._nothing(first, most), first, self.items))[:2]
         if probed is None:
             swept = varying((self._first_sweep(swept, first), first))[0]
         else:
@@ -150,14 +150,15 @@ class Sweeps:
 
         return rounds
 
-    def _nothing(self, first: Any) -> _Swept:
+    def _nothing(self, first: Any, most: int) -> _Swept:
         self.shapes = jax.eval_shape(self.one, first, self.item)
         states, extras = jax.tree.map(lambda s: jnp.zeros((self.blocks, self.size, s.size), s.dtype), self.shapes)
         count = jnp.zeros((), jnp.int32)
         unmet = jnp.full((), jnp.nan, certificate.real_type(first))
         # Written as zeros: XLA would take seconds to find that they are.
         scale = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(self._scale, states))
-        return _Swept(states, extras, scale, count, unmet, count, (count, jnp.zeros(2, unmet.dtype)))
+        joints = jnp.zeros(most, count.dtype), jnp.zeros((most, 2), unmet.dtype)
+        return _Swept(states, extras, scale, count, unmet, count, joints)
 
     def _first_sweep(self, swept: _Swept, first: Any) -> _Swept:
         def body(t: jax.Array, carry: Any) -> Any:
@@ -171,7 +172,7 @@ class Sweeps:
         begun = starts, self._at(self.items, self.item, jnp.zeros_like(swept.sweeps)), swept.states, swept.extras
         _, _, states, extras = lax.fori_loop(0, self.size, body, begun)
         scale, depth = self._scale(states), swept.depth + self.size
-        return _Swept(states, extras, scale, swept.sweeps + 1, swept.residual, depth, swept.joint)
+        return _Swept(states, extras, scale, swept.sweeps + 1, swept.residual, depth, swept.joints)
 
     def _sweep(self, swept: _Swept, first: Any, tolerance: float) -> _Swept:
         """One more sweep, each block from where the one before it ended, until it is on the path of the last."""
@@ -199,16 +200,16 @@ class Sweeps:
         old, both = self._at(merge.states, self.shapes[0], last), (_larger(merge.largest, scale.before), scale.whole)
         now = self.many.state(merge.now)
         found = jnp.stack([self._residual(now, old, scale, last) for scale in both])
-        # Where this device met its path while others did not, an earlier joint may stand behind the new one.
-        at, earlier = swept.joint
-        found = jnp.where(last < at, jnp.maximum(found, earlier), found)
-        at = jnp.where(last < at, at, last)
-        residual = jnp.where(merge.residual <= tolerance, found, merge.residual)
+        met = merge.residual <= tolerance
+        # Where this device met its path while others did not, earlier joints may stand behind the new one.
+        at, earlier = swept.joints
+        standing = jnp.where((at > last)[:, None], earlier, 0).at[swept.sweeps].set(jnp.where(met, found, 0))
+        residual = jnp.where(met, standing.max(0), merge.residual)
         so_far, most, depth = self.line.most(jnp.append(residual, merge.done.astype(residual.dtype)))
         most = jnp.where(so_far <= tolerance, most, so_far)
-        joint = at, jnp.where(merge.residual <= tolerance, found, 0)
+        joints = at.at[swept.sweeps].set(last), standing
         sweeps, depth = swept.sweeps + 1, swept.depth + depth.astype(swept.depth.dtype)
-        found = _Swept(merge.states, merge.extras, scale, sweeps, most, depth, joint)
+        found = _Swept(merge.states, merge.extras, scale, sweeps, most, depth, joints)
         return varying((found, swept))[0]
 
     def _scale(self, states: Any) -> _Scale:
