@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--decoder", type=int, default=256)
     parser.add_argument("--dropout", type=float, default=0.15)
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--epochs", type=float, default=14)
+    parser.add_argument("--epochs", type=float, default=4)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--clip", type=float, default=5.0)
     parser.add_argument("--width", type=int, default=6, help="of the beam, on the test words")

@@ -161,14 +161,19 @@ def test_teacher_forcing_equals_the_reader(after: bool) -> None:
     @grid.quick
     def program(params: Any) -> Any:
         losses, logits = model.losses(params, PAIRS).outputs, model.apply(params, PAIRS).outputs
-        return losses, logits, stepped(params), model.loss(params, None, PAIRS), model.attention(params, PAIRS)
+        found = losses, logits, stepped(params), model.loss(params, None, PAIRS), model.attention(params, PAIRS)
+        decoder, state = model.encode(params, SOURCE, lengths=PAIRS.source_lengths)
+        return *found, decoding.log_prob(
+            model.reader, decoder, TARGET, prompt=jnp.zeros((1, 3), int), state=state, lengths=PAIRS.target_lengths
+        )
 
-    losses, logits, expected, (value, (_, metrics)), weights = jax.tree.map(np.asarray, program(params))
+    losses, logits, expected, (value, (_, metrics)), weights, log_prob = jax.tree.map(np.asarray, program(params))
     valid = np.arange(4)[:, None] < PAIRS.target_lengths
     np.testing.assert_allclose(logits[valid], expected[valid], rtol=1e-10)
     log_p = expected - np.log(np.exp(expected).sum(-1, keepdims=True))
     chosen = np.take_along_axis(log_p, TARGET[..., None], -1)[..., 0]
     np.testing.assert_allclose(losses, np.where(valid, -chosen, 0), rtol=1e-10)
+    np.testing.assert_allclose(log_prob, -losses.sum(0), rtol=1e-10)
     np.testing.assert_allclose(value, losses.sum() / 3)
     np.testing.assert_allclose(metrics["nats_per_symbol"], losses.sum() / 7)
     np.testing.assert_allclose(weights[valid].sum(-1), np.array([1.0, 0.0, 1.0])[np.where(valid)[1]])
@@ -365,6 +370,16 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
         lambda: _model().loss(_made()[1], None, PAIRS._replace(source_lengths=[9, 1, 1])),
         ValueError,
         "lengths must be between 0 and the 5 steps",
+    ),
+    "lengths of a beam": (
+        lambda: _model().beam_search(_made()[1], SOURCE, lengths=[5, -1, 3], width=2, steps=3),
+        ValueError,
+        "lengths must be between 0 and the 5 steps",
+    ),
+    "text": (
+        lambda: _model().encode(_made()[1], "abc"),
+        TypeError,
+        "source must be integers, got text: pass numbers of symbols",
     ),
     "state of a decoder": (
         lambda: EncoderDecoder(

@@ -1,5 +1,6 @@
 """Sampling against NumPy and statistics; generation against a plain loop."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -266,6 +267,39 @@ def test_other_values_are_not_compiled_anew(key: jax.Array) -> None:
     assert len(TRACES) > traced  # the count can tell
 
 
+def test_what_may_come_is_drawn_among_itself(key: jax.Array) -> None:
+    """A table for all, of which top_k counts only what may come; the distribution is that of the softmax over it."""
+    n, may = 20_000, np.arange(V) % 2 == 1
+    table, prompt = jnp.asarray(LOGITS, jnp.float32), jnp.full((1, n), 2)
+    draw = partial(decoding.generate, CHAIN, table, key, prompt=prompt, steps=1, allowed=may)
+    p = np.where(may, softmax(LOGITS[2]), 0)
+    p /= p.sum()
+    counts = np.bincount(np.asarray(draw()[0]), minlength=V)
+    assert not counts[~may].any()
+    assert ((counts - n * p)[may] ** 2 / (n * p[may])).sum() < 16.3  # 99.9 % with 3 degrees of freedom
+    best = np.argsort(-p)[:2]
+    assert set(np.unique(draw(top_k=2))) == set(best.tolist())
+    np.testing.assert_array_equal(draw(temperature=0), np.full((1, n), best[0]))
+
+
+def test_what_may_come_by_row_and_by_what_came_before(key: jax.Array) -> None:
+    table, rows = jnp.asarray(LOGITS, jnp.float32)[:, :5], jnp.eye(2, 5, dtype=bool)
+    text = decoding.generate(CHAIN, table, key, prompt=jnp.zeros((1, 2), int), steps=3, allowed=rows)
+    np.testing.assert_array_equal(text, [[0, 1]] * 3)
+
+    def rising(t: jax.Array, token: jax.Array) -> jax.Array:
+        return (jnp.arange(5) > token[..., None]) & (t < 9)
+
+    with jax.numpy_rank_promotion("allow"):
+        text = np.asarray(decoding.generate(CHAIN, table, key, prompt=jnp.zeros((1, 2), int), steps=6, allowed=rising))
+        streamed = list(decoding.stream(CHAIN, table, key, prompt=jnp.zeros((1, 2), int), steps=6, allowed=rising))
+    np.testing.assert_array_equal(streamed, text)
+    for column in text.T:
+        written = column[: np.argmin(column)]  # at most 1, 2, 3, 4, and nothing after the last
+        assert (np.diff([0, *written]) > 0).all()
+        assert (column[len(written) :] == -1).all()
+
+
 def test_generation_errors(key: jax.Array) -> None:
     table = jnp.zeros((4, 4))
     with pytest.raises(ValueError, match=r"at least one token \(n, \*batch\), got shape \(0,\)"):
@@ -278,3 +312,10 @@ def test_generation_errors(key: jax.Array) -> None:
         decoding.generate(CHAIN, table, key, prompt=[0], steps=2.0)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="temperature must be"):
         decoding.generate(CHAIN, table, key, prompt=[0], steps=1, temperature=-1)
+    for verb in (decoding.generate, decoding.stream):
+        with pytest.raises(ValueError, match=rf"{verb.__name__}: allowed leaves no symbol"):
+            verb(CHAIN, table, key, prompt=[0], steps=1, allowed=jnp.zeros(4, bool))
+        with pytest.raises(ValueError, match=rf"{verb.__name__}: allowed must be \(vocabulary,\) = \(4,\)"):
+            verb(CHAIN, table, key, prompt=[0], steps=1, allowed=jnp.ones(3, bool))
+        with pytest.raises(TypeError, match=rf"{verb.__name__}: allowed must hold booleans, got int"):
+            verb(CHAIN, table, key, prompt=[0], steps=1, allowed=[1, 0, 0, 0])

@@ -271,6 +271,7 @@ def test_errors_name_what_to_pass() -> None:
     for wrong in (0, -1.0, "small", True, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="tolerance must be a positive number"):
             Shooting(tolerance=wrong)  # pyright: ignore[reportArgumentType]
+    assert Shooting(tolerance=np.float32(1e-3)).tolerance == np.float32(1e-3)  # pyright: ignore[reportArgumentType]
     for name in ("blocks", "max_sweeps", "window"):
         with pytest.raises(ValueError, match=name):
             Shooting(**{name: 0})  # pyright: ignore[reportArgumentType]

@@ -1,21 +1,18 @@
 """Beam search: the likeliest sequences of a network, as far as a beam of candidates finds them."""
 
 import math
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.core import Tracer
 
 from jaxrnn.cells import checks
 from jaxrnn.cells.base import Cell, Params, State
 from jaxrnn.cells.padding import before_end
+from jaxrnn.decoding.allowed import Allowed, Function, checked_allowed, mask
 from jaxrnn.decoding.sampling import MOST
-
-Allowed = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 class Beams(NamedTuple):
@@ -110,8 +107,7 @@ def beam_search(
             f"beam_search: width = {width}, but {vocabulary} symbols make only {most} sequences of at most {steps}: "
             "pass a smaller width"
         )
-    function = allowed if callable(allowed) else None
-    table = None if function is not None or allowed is None else _table(allowed, vocabulary, batch)
+    function, table = checked_allowed("beam_search", allowed, lambda: vocabulary, batch)
     penalty = jnp.asarray(length_penalty, jnp.float32)
     return _search(cell, steps, width, n_best, end, function, params, prompt, state, penalty, table)
 
@@ -133,7 +129,7 @@ def _search(
     width: int,
     n_best: int,
     end: int | None,
-    function: Allowed | None,
+    function: Function | None,
     params: Params,
     prompt: jax.Array,
     state: State,
@@ -151,11 +147,8 @@ def _search(
         state, logits = jax.vmap(one)(now.state, now.token)
         logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
         log_p = jax.nn.log_softmax(logits, axis=-1)
-        may = table if function is None else function(t, now.token)
-        if may is not None:
-            may = _mask(may, log_p.shape)
-            may = jnp.broadcast_to(may.reshape((1,) * (log_p.ndim - may.ndim) + may.shape), log_p.shape)
-            log_p = jnp.where(may, log_p, -jnp.inf)
+        may = mask("beam_search", Allowed(function, table), t, now.token, log_p.shape)
+        log_p = log_p if may is None else jnp.where(may, log_p, -jnp.inf)
         vocabulary = log_p.shape[-1]
         rank = now.log_prob[..., None] + log_p
         # What has ended goes on by one symbol alone, before all others.
@@ -261,28 +254,3 @@ def _sequences(vocabulary: int, end: int | None, steps: int, enough: int) -> int
         if (total + live >= enough and (live >= enough or total >= enough)) or live == 0:
             break
     return total + live
-
-
-def _mask(may: Any, shape: tuple[int, ...]) -> jax.Array:
-    """What a table or a function allows; raise unless it holds booleans `(*axes, vocabulary)`."""
-    may = jnp.asarray(may)
-    if may.dtype != jnp.bool_:
-        raise TypeError(
-            f"beam_search: allowed must give booleans, got {may.dtype}: compare, such as token[..., None] > k"
-        )
-    if may.ndim < 1 or may.shape != shape[len(shape) - may.ndim :]:
-        raise ValueError(f"beam_search: allowed must give (*axes, vocabulary) = {shape}, got {may.shape}")
-    return may
-
-
-def _table(allowed: Any, vocabulary: int, batch: tuple[int, ...]) -> jax.Array:
-    given, allowed = allowed, jnp.asarray(allowed)
-    if allowed.dtype != jnp.bool_:
-        raise TypeError(f"beam_search: allowed must hold booleans, got {allowed.dtype}: pass a mask of the vocabulary")
-    if allowed.shape not in ((vocabulary,), (*batch, vocabulary)):
-        raise ValueError(
-            f"beam_search: allowed must be (vocabulary,) = ({vocabulary},) or (*batch, vocabulary), got {allowed.shape}"
-        )
-    if not isinstance(given, Tracer) and not np.asarray(given).any(axis=-1).all():
-        raise ValueError("beam_search: allowed leaves no symbol: allow one at least")
-    return allowed

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from jaxrnn.cells import checks
 from jaxrnn.cells.base import Cell, Params, State
+from jaxrnn.decoding.allowed import Allowed, Function, checked_allowed, mask
 from jaxrnn.decoding.sampling import MOST, choices, sample
 
 
@@ -22,11 +23,12 @@ def generate(
     temperature: Any = 1.0,
     top_k: Any = None,
     top_p: Any = None,
+    allowed: Any = None,
 ) -> jax.Array:
     """Symbols that a network writes after a prompt: x(t+1) ~ softmax(o(t)), where o(t) is the cell's output.
 
-    Reading and writing are one compiled program; it is compiled anew for another cell, number of steps or shape of the
-    prompt, and for nothing else. One key gives one text, and fewer steps give the beginning of it.
+    Reading and writing are one compiled program; it is compiled anew for another cell, number of steps, shape of the
+    prompt or function `allowed`, and for nothing else. One key gives one text, and fewer steps give its beginning.
 
     Args:
         cell: reads integers `(*batch,)` and has logits `(*batch, vocabulary)` as its output.
@@ -38,28 +40,44 @@ def generate(
         temperature: see `restrict`, also for the next two.
         top_k: how many symbols may come.
         top_p: the probability of the symbols that may come.
+        allowed: which symbols may come: booleans `(vocabulary,)` or `(*batch, vocabulary)`; or a pure function
+            `allowed(t, token) -> booleans (*batch, vocabulary)` of the step t = 0, 1, ... and the symbols before it,
+            integers `(*batch,)`. What is drawn is drawn among these, before top_k and top_p count.
 
     Returns:
-        int32 `(steps, *batch)`; the prompt is not repeated.
+        int32 `(steps, *batch)`; the prompt is not repeated. From where a function allows no symbol on it is -1.
 
     Raises:
-        ValueError: an empty prompt, `steps` below 1 or above 2³¹ - 1, keywords that `restrict` refuses.
-        TypeError: a prompt that is not of integers, keywords that `restrict` refuses.
+        ValueError: an empty prompt, `steps` below 1 or above 2³¹ - 1, keywords that `restrict` refuses, `allowed` of
+            another shape, or a table that leaves no symbol.
+        TypeError: a prompt that is not of integers, keywords that `restrict` refuses, `allowed` not of booleans.
+
+    Example:
+        generate(cell, params, key, prompt=prompt, steps=10, allowed=jnp.arange(65) != 0)  # never the first symbol
     """
     prompt = checked_prompt("generate", prompt)
     steps = checked_steps("generate", steps)
     drawing = choices(temperature, top_k, top_p)
     if state is None:
         state = cell.initial_state(params, prompt.shape[1:])
-    return _generate(cell, steps, params, key, prompt, state, drawing)
+    function, table = restricted("generate", allowed, cell, params, state, prompt)
+    return _generate(cell, steps, function, params, key, prompt, state, drawing, table)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(jax.jit, static_argnums=(0, 1, 2))
 def _generate(
-    cell: Cell, steps: int, params: Params, key: jax.Array, prompt: jax.Array, state: State, drawing: dict[str, Any]
+    cell: Cell,
+    steps: int,
+    function: Function | None,
+    params: Params,
+    key: jax.Array,
+    prompt: jax.Array,
+    state: State,
+    drawing: dict[str, Any],
+    table: jax.Array | None,
 ) -> jax.Array:
     def one(carry: tuple[State, jax.Array], t: jax.Array) -> tuple[tuple[State, jax.Array], jax.Array]:
-        state, token = write(cell, params, key, *carry, t, drawing)
+        state, token = write(cell, function, params, key, *carry, t, drawing, table)
         return (state, token), token
 
     state = read(cell, params, state, prompt[:-1])
@@ -73,11 +91,34 @@ def read(cell: Cell, params: Params, state: State, tokens: jax.Array) -> State:
 
 
 def write(
-    cell: Cell, params: Params, key: jax.Array, state: State, token: jax.Array, t: jax.Array, drawing: dict[str, Any]
+    cell: Cell,
+    function: Function | None,
+    params: Params,
+    key: jax.Array,
+    state: State,
+    token: jax.Array,
+    t: jax.Array,
+    drawing: dict[str, Any],
+    table: jax.Array | None,
 ) -> tuple[State, jax.Array]:
     """One step: the state after a token, and the token that is drawn after it, the t-th that is written."""
-    state = cell.step(params, state, token)
-    return state, sample(cell.output(params, state), jax.random.fold_in(key, t), **drawing)
+    state = cell.step(params, state, token if function is None else jnp.maximum(token, 0))
+    logits, key = cell.output(params, state), jax.random.fold_in(key, t)
+    may = mask("generate", Allowed(function, table), t, token, logits.shape)
+    if may is None:
+        return state, sample(logits, key, **drawing)
+    drawn = sample(jnp.where(may, logits, -jnp.inf), key, **drawing)
+    return state, drawn if function is None else jnp.where(may.any(-1) & (token >= 0), drawn, -1)
+
+
+def restricted(owner: str, allowed: Any, cell: Cell, params: Params, state: State, prompt: jax.Array) -> Allowed:
+    """`allowed`, checked against the logits that the cell gives."""
+
+    def vocabulary() -> int:
+        logits = jax.eval_shape(lambda p, s, x: cell.output(p, cell.step(p, s, x)), params, state, prompt[-1])
+        return logits.shape[-1]
+
+    return checked_allowed(owner, allowed, vocabulary, prompt.shape[1:])
 
 
 def checked_prompt(owner: str, prompt: Any) -> jax.Array:

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn.cells.base import Cell, Params, State
-from jaxrnn.decoding.generation import checked_prompt, checked_steps, read, write
+from jaxrnn.decoding.allowed import Function
+from jaxrnn.decoding.generation import checked_prompt, checked_steps, read, restricted, write
 from jaxrnn.decoding.sampling import choices
 
 
@@ -24,6 +25,7 @@ def stream(
     temperature: Any = 1.0,
     top_k: Any = None,
     top_p: Any = None,
+    allowed: Any = None,
 ) -> Iterator[jax.Array]:
     """The symbols of `generate`, one at a time, for people who read along: x(t+1) ~ softmax(o(t)).
 
@@ -41,14 +43,15 @@ def stream(
         temperature: see `restrict`, also for the next two.
         top_k: how many symbols may come.
         top_p: the probability of the symbols that may come.
+        allowed: which symbols may come: see `generate`.
 
     Returns:
         An iterator of int32 `(*batch,)`.
 
     Raises:
-        ValueError: an empty prompt, `steps` below 1 or above 2³¹ - 1, keywords that `restrict` refuses: at the call,
-            not at the first symbol.
-        TypeError: a prompt that is not of integers, keywords that `restrict` refuses.
+        ValueError: an empty prompt, `steps` below 1 or above 2³¹ - 1, keywords that `restrict` refuses, a table that
+            does not fit or leaves no symbol: at the call, not at the first symbol.
+        TypeError: a prompt that is not of integers, keywords that `restrict` refuses, `allowed` not of booleans.
 
     Example:
         for token in stream(cell, params, jax.random.key(0), prompt=alphabet.encode("ROMEO:"), steps=200):
@@ -59,23 +62,26 @@ def stream(
     drawing = choices(temperature, top_k, top_p)
     if state is None:
         state = cell.initial_state(params, prompt.shape[1:])
-    return _written(cell, params, key, prompt, state, drawing, steps)
+    function, table = restricted("stream", allowed, cell, params, state, prompt)
+    return _written(cell, function, params, key, prompt, state, drawing, table, steps)
 
 
 def _written(
     cell: Cell,
+    function: Function | None,
     params: Params,
     key: jax.Array,
     prompt: jax.Array,
     state: State,
     drawing: dict[str, Any],
+    table: jax.Array | None,
     steps: int | None,
 ) -> Iterator[jax.Array]:
     state, token = _read(cell, params, state, prompt[:-1]), prompt[-1]
     for t in itertools.count() if steps is None else range(steps):
-        state, token = _write(cell, params, key, state, token, jnp.int32(t), drawing)
+        state, token = _write(cell, function, params, key, state, token, jnp.int32(t), drawing, table)
         yield token
 
 
 _read = partial(jax.jit, static_argnums=0)(read)
-_write = partial(jax.jit, static_argnums=0)(write)
+_write = partial(jax.jit, static_argnums=(0, 1))(write)

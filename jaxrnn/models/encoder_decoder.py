@@ -25,7 +25,7 @@ from jaxrnn.layers.base import Layer
 from jaxrnn.layers.dropout import dropout
 from jaxrnn.layers.recurrent import as_layer
 from jaxrnn.models.reader import TokenReader
-from jaxrnn.unfold import BPTT, Scan, Unfolding, unfold
+from jaxrnn.unfold import BPTT, Scan, Unfolding, unfold, validate
 
 
 class Pairs(NamedTuple):
@@ -33,8 +33,8 @@ class Pairs(NamedTuple):
 
     source: Any  # (source, *batch), integers
     source_lengths: Any  # (*batch,), integers, at least 0; None where all steps count
-    target: Any  # (target, *batch), integers; each target's last symbol is the end symbol
-    target_lengths: Any  # (*batch,), integers, the end symbol counted; None where all steps count
+    target: Any  # (target, *batch), integers; each ends with the end symbol, or is a prefix of targets
+    target_lengths: Any  # (*batch,), integers, the end symbol counted, 0: no target; None where all steps count
 
 
 class DecoderParams(NamedTuple):
@@ -89,7 +89,7 @@ class EncoderDecoder:
 
     Raises:
         ValueError: sizes below 1 or that do not fit one another, an end that is no symbol, dropout outside [0, 1);
-            symbols outside the vocabulary, targets of no symbol (where they are known).
+            symbols outside the vocabulary, lengths beyond the steps (where they are known).
         TypeError: a decoder that does not attend; symbols that are not integers.
 
     Example:
@@ -178,9 +178,10 @@ class EncoderDecoder:
 
         Example:
             decoder, state = model.encode(params, source, lengths=lengths)
-            decoding.log_prob(model.reader, decoder, target, start=model.end, state=state)
+            start = jnp.full((1, *target.shape[1:]), model.end)
+            decoding.log_prob(model.reader, decoder, target, prompt=start, state=state)
         """
-        source = symbols.checked("EncoderDecoder", "source", source, self.source_size, lengths, "source_size")
+        source = self._symbols("source", source, lengths)
         keys = (None, None, None) if key is None else jax.random.split(key, 3)
         xs = self._drop(keys[0], jnp.asarray(params.embedding)[source])
         run = self._encoder.apply(params.encoder, xs, lengths=lengths, key=keys[1], method=method, adjoint=adjoint)
@@ -314,6 +315,10 @@ class EncoderDecoder:
             allowed=allowed,
         )
 
+    def _symbols(self, name: str, given: Any, lengths: Any) -> jax.Array:
+        size = f"{name}_size"
+        return symbols.checked("EncoderDecoder", name, given, getattr(self, size), lengths, size, "numbers of symbols")
+
     @property
     def _encoder(self) -> Layer:
         return as_layer(self, self.encoder)
@@ -331,7 +336,7 @@ class EncoderDecoder:
                 f"{type(pairs).__name__}"
             )
         source, source_lengths, target, lengths = pairs
-        target = symbols.checked("EncoderDecoder", "target", target, self.target_size, lengths, "target_size")
+        target = self._symbols("target", target, lengths)
         if jnp.shape(source)[1:] != target.shape[1:]:
             raise ValueError(
                 f"EncoderDecoder: source (source, *batch) and target (target, *batch) must have one batch, got shapes "
@@ -394,8 +399,9 @@ def _inner_output(cell: Any, params: Any, state: Any) -> Outputs:
 
 def _encode(model: EncoderDecoder, params: EncoderDecoderParams, source: Any, lengths: Any) -> Encoded:
     """`encode`, compiled."""
-    source = symbols.checked("EncoderDecoder", "source", source, model.source_size, lengths, "source_size")
-    return _encode_compiled(model, params, source, None if lengths is None else jnp.asarray(lengths))
+    source = model._symbols("source", source, lengths)
+    lengths, _ = validate.lengths_and_resets(lengths, None, len(source), source.shape[1:], source)
+    return _encode_compiled(model, params, source, lengths)
 
 
 def _encode_checked(model: EncoderDecoder, params: EncoderDecoderParams, source: Any, lengths: Any) -> Encoded:

@@ -221,6 +221,7 @@ class LanguageModel:
         temperature: Any = 1.0,
         top_k: Any = None,
         top_p: Any = None,
+        allowed: Any = None,
     ) -> jax.Array:
         """Tokens that the model writes after a prompt: int32 `(steps, *batch)`, the prompt not repeated.
 
@@ -235,12 +236,14 @@ class LanguageModel:
             temperature: 0 for the likeliest token each time, 1 for the distribution as it is.
             top_k: only the k likeliest tokens may come.
             top_p: only the likeliest tokens that together have this probability may come.
+            allowed: which tokens may come: booleans `(vocabulary,)` or `(*batch, vocabulary)`, or a pure function of
+                the step and the tokens before it, as in `decoding.generate`.
 
         Example:
             alphabet.decode(model.generate(params, jax.random.key(0), prompt=alphabet.encode("ROMEO:"), steps=500))
         """
         prompt = symbols.checked("LanguageModel", "prompt", prompt, self.vocabulary_size, None)
-        choices = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        choices = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "allowed": allowed}
         return decoding.generate(TokenReader(self.network), params, key, prompt=prompt, steps=steps, **choices)
 
     def log_prob(
@@ -298,6 +301,7 @@ class LanguageModel:
         temperature: Any = 1.0,
         top_k: Any = None,
         top_p: Any = None,
+        allowed: Any = None,
     ) -> Iterator[jax.Array]:
         """The tokens of `generate`, each as soon as it is drawn: an iterator of int32 `(*batch,)`.
 
@@ -309,13 +313,14 @@ class LanguageModel:
             temperature: see `generate`, also for the next two.
             top_k: only the k likeliest tokens may come.
             top_p: only the likeliest tokens that together have this probability may come.
+            allowed: see `generate`.
 
         Example:
             for token in model.stream(params, jax.random.key(0), prompt=alphabet.encode("ROMEO:"), steps=200):
                 print(alphabet.decode([int(token)]), end="", flush=True)
         """
         prompt = symbols.checked("LanguageModel", "prompt", prompt, self.vocabulary_size, None)
-        choices = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        choices = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "allowed": allowed}
         return decoding.stream(TokenReader(self.network), params, key, prompt=prompt, steps=steps, **choices)
 
     def _below(
