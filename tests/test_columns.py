@@ -21,6 +21,8 @@ from jaxrnn import (
     LeakyElman,
     PeepholeLSTM,
     ProjectedLSTM,
+    Reservoir,
+    Scan,
     Shooting,
     TiedGRU,
     TruncatedBPTT,
@@ -216,6 +218,36 @@ def test_what_overrides_its_sums_is_taken_at_its_word(kind: Any, batch: int) -> 
     for x in xs:
         state = cell.step(params, state, x)
     np.testing.assert_allclose(unfold(cell, params, xs).final.h, state.h, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", [Scan(), Shooting(blocks=3)], ids=str)
+@pytest.mark.parametrize("cell", [GRU(D, H), LSTM(D, H), Reservoir(D, H)], ids=lambda cell: type(cell).__name__)
+def test_the_way_back_turns_its_product_round(cell: Any, method: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """λ Wᵀ as (W λᵀ)ᵀ gives the gradients of JAX's own derivative."""
+    params, state, xs = _sample(cell, jnp.float32)
+    monkeypatch.setattr(sizes, "TURNED", (1, 64))
+    jax.clear_caches()
+
+    def gradients(**choices: Any) -> Any:
+        def loss(params: Any, state: Any, xs: jax.Array) -> jax.Array:
+            return grid.weigh(unfold(cell, params, xs, state=state, **choices).outputs)
+
+        return jax.grad(loss, (0, 1, 2))(params, state, xs)
+
+    grid.close(gradients(method=method), gradients(adjoint=Autodiff()), 1e-5, 1e-6)
+
+
+def test_the_product_of_the_way_back_has_the_matrix_on_its_left() -> None:
+    cell = LSTM(64, 128)
+    params = cell.init(jax.random.key(0))
+
+    def products(batch: int) -> str:
+        run = jax.jit(jax.grad(lambda p: unfold(cell, p, jnp.ones((T, batch, 64))).outputs.sum()))
+        return "\n".join(line for line in run.lower(params).as_text().splitlines() if "dot_general" in line)
+
+    turned = "(tensor<128x512xf32>, tensor<512x16xf32>) -> tensor<128x16xf32>"
+    assert products(16).count(turned) == 1
+    assert "tensor<512x32xf32>) -> tensor<128x32xf32>" not in products(32)
 
 
 def test_the_product_of_a_step_has_the_matrix_on_its_left() -> None:

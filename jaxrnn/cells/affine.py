@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.typing import DTypeLike
 
 
@@ -40,6 +41,15 @@ def recurrent_product(h: jax.Array, W: jax.Array) -> jax.Array:
         return h @ W
     parts = h.reshape(*h.shape[:-1], *W.shape[:2])
     return jnp.einsum("...km,kmn->...kn", parts, W).reshape(*h.shape[:-1], -1)
+
+
+def turned_product(d: jax.Array, W: jax.Array) -> jax.Array:
+    """`d @ Wᵀ` for d `(..., n)` and W `(m, n)`, as (W dᵀ)ᵀ: a CPU's product packs its right operand, dᵀ and not W.
+
+    The barriers keep XLA from turning the product round again, into one of a slower kind.
+    """
+    turned = lax.optimization_barrier(W @ lax.optimization_barrier(_rows(d).T))
+    return turned.T.reshape(*d.shape[:-1], W.shape[0])
 
 
 def recurrent_gradient(h: jax.Array, d: jax.Array, W: jax.Array, dtype: DTypeLike) -> jax.Array:

@@ -18,7 +18,7 @@ def check_tolerance(method: Any, tolerance: Any) -> None:
     """A tolerance is a positive number, or None."""
     if tolerance is None:
         return
-    if isinstance(tolerance, bool) or not isinstance(tolerance, Real) or not 0 < tolerance < math.inf:
+    if isinstance(tolerance, bool) or not isinstance(tolerance, Real) or not 0 < float(tolerance) < math.inf:
         name = type(method).__name__
         raise ValueError(f"{name}: tolerance must be a positive number, or None to choose it, got {tolerance!r}")
 

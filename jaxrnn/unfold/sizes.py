@@ -32,6 +32,7 @@ NEWTON_WINDOW = 1 << 24  # bytes of its Jacobians on a CPU; a prefix scan holds 
 NEWTON_LAUNCHES = 1 << 29  # the same on an accelerator; a guess, not measured
 NEWTON_COLUMNS = 1 << 22  # bytes of the Jacobian-vector products that are there at once, of which a diagonal is kept
 COLUMNS = 8, 64  # rows of a batch that lie side by side as columns: at least, at most
+TURNED = 8, 16  # rows of λ whose product with Wᵀ is turned round: at least, at most
 KEEP_PRODUCTS = 128 << 20  # bytes of recurrent products that may be kept for every step
 KEEP_STATES = 64 << 20  # bytes of states that may be kept for every step
 KEEP_BESIDE = 3  # times what lives anyway: xs, outputs, and √τ steps that are recomputed at once
@@ -150,6 +151,14 @@ def columns_pay(problem: Problem, operands: Operands) -> bool:
     if jax.default_backend() != "cpu" or not COLUMNS[0] <= rows(operands.state) <= COLUMNS[1]:
         return False
     return all(s.dtype == "float32" for s in jax.tree.leaves(operands.state)) and columns_fit(problem, operands)
+
+
+def turning_pays(cell: Gated, operands: Operands) -> bool:
+    """Whether λ Wᵀ is to be found as (W λᵀ)ᵀ: on a CPU, where few rows are multiplied, but not one or two."""
+    if jax.default_backend() != "cpu" or not TURNED[0] <= rows(operands.state) <= TURNED[1]:
+        return False
+    matrices = jax.tree.leaves(jax.eval_shape(cell.recurrent, operands.params))
+    return all(W.ndim == 2 and W.dtype == "float32" for W in matrices)
 
 
 def columns_fit(problem: Problem, operands: Operands) -> bool:

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn.cells.affine import recurrent_gradient, recurrent_product
+from jaxrnn.cells.affine import recurrent_gradient, recurrent_product, turned_product
 from jaxrnn.cells.base import Additive, Gated, Inputs, Params, State
+from jaxrnn.unfold import sizes
 from jaxrnn.unfold.adjoints import parts
 from jaxrnn.unfold.adjoints.inexact import accumulators, add, inexact, narrow, vjp
 from jaxrnn.unfold.method import Method
@@ -42,7 +43,7 @@ class GatedPullback:
         x = row_shapes(operands.xs)
         u = jax.eval_shape(self._drive, params, x)
         self.matrices, self.pull_matrices = vjp(self.cell.recurrent, params)
-        self.transposed = [jnp.swapaxes(W, -1, -2) for W in inexact(self.matrices)]
+        self.through_matrices = self._products()
         a = jax.eval_shape(self._recur, state)
         self.drive = narrow(self._drive, params, x)
         if isinstance(self.cell, Additive):
@@ -60,6 +61,14 @@ class GatedPullback:
     def _recur(self, state: State) -> Any:
         h = self._hidden(state)
         return jax.tree.map(lambda W: recurrent_product(h, W), self.matrices)
+
+    def _products(self) -> Callable[[list[Any]], list[jax.Array]]:
+        """What ∂L/∂(h W) of each recurrent matrix gives to h; a cell may do without one."""
+        matrices = inexact(self.matrices)
+        if self.method.axis is None and sizes.turning_pays(self.cell, self.operands):
+            return lambda of_a: [turned_product(d, W) for d, W in zip(of_a, matrices, strict=True)]
+        transposed = [jnp.swapaxes(W, -1, -2) for W in matrices]
+        return lambda of_a: [recurrent_product(d, W) for d, W in zip(of_a, transposed, strict=True)]
 
     def _activate_all(self, at: tuple[Any, ...]) -> Callable[[list[Any]], State]:
         """The states after every step of a block, as a function of the arrays that `activate` reads."""
@@ -121,9 +130,9 @@ class GatedPullback:
 
             def through(lam: list[Any]) -> tuple[list[Any], Any]:
                 of_arrays, before, *of_read = pullback(lam)
-                if self.transposed:  # a cell may do without a recurrent matrix
-                    products = (recurrent_product(d, W) for d, W in zip(of_read[-1], self.transposed, strict=True))
-                    before = add(before, to_state([sum(products)])[0])
+                products = self.through_matrices(of_read[-1])
+                if products:
+                    before = add(before, to_state([sum(products[1:], products[0])])[0])
                 return before, (of_read, of_arrays if pointwise else [])
 
             return parts.step_back(through, lam, of_state, flag)
