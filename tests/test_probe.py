@@ -124,7 +124,9 @@ def test_a_net_that_does_not_forget_goes_as_scan_does(cell: Any, name: str) -> N
     _same((found.outputs, found.final), (expected.outputs, expected.final))
     assert (found.info.sweeps, found.info.residual, found.info.fell_back) == (0, 0, 1)
     assert found.info.depth == T + 24
-    grid.close(found_slopes, slopes, 1e-4, 1e-4)
+    for slope, other in zip(jax.tree.leaves(found_slopes), jax.tree.leaves(slopes), strict=True):
+        # Sums over time of terms as large as the largest entry: that is what their last bits are bits of.
+        np.testing.assert_allclose(slope, other, rtol=0, atol=1e-5 * max(1, np.abs(other).max()))
 
 
 @pytest.mark.parametrize("name", OPTIONS)
