@@ -22,7 +22,7 @@ def rows(tree: Any, batch: tuple[int, ...]) -> Any:
     return jax.tree.map(lambda a: a.T.reshape(*batch, a.shape[0]), tree)
 
 
-def flags_of_columns(flags: Flags, batch: tuple[int, ...]) -> Flags:
+def _flags_of_columns(flags: Flags, batch: tuple[int, ...]) -> Flags:
     """The flags of a step, each a row `(1, rows)`."""
 
     def row(flag: jax.Array | None) -> jax.Array | None:
@@ -33,7 +33,7 @@ def flags_of_columns(flags: Flags, batch: tuple[int, ...]) -> Flags:
     return flags._replace(valid=row(flags.valid), reset=row(flags.reset), detach=row(flags.detach))
 
 
-def over_columns(function: Callable[..., Any], params: Params) -> Callable[..., Any]:
+def _over_columns(function: Callable[..., Any], params: Params) -> Callable[..., Any]:
     """`function(params, ...)` for columns, of which each is one sequence.
 
     Rows of the parameters are repeated beside the columns: where all that meets has its batch last, `jax.vmap`
@@ -61,7 +61,7 @@ def carried_in_columns(problem: Problem, operands: Operands, driven: bool, produ
     initial, batch = columns(operands.state), jax.tree.leaves(operands.state)[0].shape[:-1]
 
     def step(state: State, now: tuple[Any, Flags]) -> tuple[State, Any]:
-        item, flag = now[0], flags_of_columns(now[1], batch)
+        item, flag = now[0], _flags_of_columns(now[1], batch)
         new, a = advance(begin(state, initial, flag), _matrix(item))
         return (new if flag.valid is None else where(flag.valid, new, state)), rows(a, batch) if products else None
 
@@ -82,7 +82,7 @@ def _times(W: jax.Array) -> Callable[[jax.Array], jax.Array]:
 def _additive(cell: Additive, params: Params, driven: bool) -> Callable[[State, Any], tuple[State, Any]]:
     U, W, b = cell.weights(params)
     times = _times(W if driven else jnp.concatenate([U, W]))
-    hidden, gate = over_columns(cell.hidden, params), over_columns(cell.gate, params)
+    hidden, gate = _over_columns(cell.hidden, params), _over_columns(cell.gate, params)
 
     def advance(state: State, item: Any) -> tuple[State, Any]:
         h = hidden(state)
@@ -99,7 +99,7 @@ def _additive(cell: Additive, params: Params, driven: bool) -> Callable[[State, 
 def _affine(cell: Affine, params: Params, driven: bool) -> Callable[[State, Any], tuple[State, Any]]:
     U, W, b = cell.weights(params)
     drive, product = _times(U), _times(W)
-    hidden, activate = over_columns(cell.hidden, params), over_columns(cell.activate, params)
+    hidden, activate = _over_columns(cell.hidden, params), _over_columns(cell.activate, params)
 
     def advance(state: State, item: Any) -> tuple[State, Any]:
         if driven:

@@ -85,9 +85,9 @@ class Sweeps:
         self.many = many or carried_as_is(jax.vmap(step))
         split = self.rest if backward else steps - self.rest
         parts = jax.tree.map(lambda a: a[:split], (items, valid)), jax.tree.map(lambda a: a[split:], (items, valid))
-        many, (self.few, _) = parts[::-1] if backward else parts
-        self.item, self.valid_item = row_shapes(many)
-        self.items, self.valid_many = side_by_side(many, blocks)
+        whole, (self.few, _) = parts[::-1] if backward else parts
+        self.item, self.valid_item = row_shapes(whole)
+        self.items, self.valid_many = side_by_side(whole, blocks)
 
     def run(
         self,

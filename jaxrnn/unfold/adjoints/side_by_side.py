@@ -11,7 +11,7 @@ from jaxrnn.unfold.adjoints import parts
 from jaxrnn.unfold.adjoints.gated import GatedPullback, Sums
 from jaxrnn.unfold.adjoints.inexact import zeros
 from jaxrnn.unfold.probe import probe
-from jaxrnn.unfold.problem import Block, Flags, Operands, Problem, over_blocks, put_block, take_block, where
+from jaxrnn.unfold.problem import Block, Flags, Operands, Problem, abreast, over_blocks, put_block, take_block, where
 from jaxrnn.unfold.scan import Scan
 from jaxrnn.unfold.sharding import varying
 from jaxrnn.unfold.shooting import Shooting
@@ -191,12 +191,8 @@ class _Window:
         read = problem.read
         if read is not None:
             read = jax.vmap(read, in_axes=(None, 0, 0), axis_size=self.blocks)
-        state = jax.tree.map(lambda s: jnp.broadcast_to(s, (self.blocks, *s.shape)), operands.state)
-        xs = jax.tree.map(
-            lambda a: jax.ShapeDtypeStruct((self.size, self.blocks, *a.shape[1:]), a.dtype), self.block.xs
-        )
         many = Problem(problem.cell, problem.select, read, self.size, problem.reverse)
-        return GatedPullback(many, Operands(operands.params, operands.emit_params, state, xs, None, None), Scan())
+        return GatedPullback(many, abreast(operands, self.block.xs, self.blocks), Scan())
 
     def _back(self, pullback: GatedPullback, way: _Way, number: Any, of_outputs: list[Any] | None) -> _Way:
         """Through the next chunk of every block; with what is lacking of λ alone, where there are no `of_outputs`."""
