@@ -11,7 +11,7 @@ from jax.core import Tracer
 from jaxrnn.cells import checks
 from jaxrnn.cells.base import Cell, Params, State
 from jaxrnn.cells.padding import before_end
-from jaxrnn.decoding.allowed import Allowed, Function, checked_allowed, mask
+from jaxrnn.decoding.allowed import Allowed, checked_allowed
 from jaxrnn.decoding.sampling import MOST
 
 
@@ -107,9 +107,9 @@ def beam_search(
             f"beam_search: width = {width}, but {vocabulary} symbols make only {most} sequences of at most {steps}: "
             "pass a smaller width"
         )
-    function, table = checked_allowed("beam_search", allowed, lambda: vocabulary, batch)
+    may = checked_allowed("beam_search", allowed, lambda: vocabulary, batch)
     penalty = jnp.asarray(length_penalty, jnp.float32)
-    return _search(cell, steps, width, n_best, end, function, params, prompt, state, penalty, table)
+    return _search(cell, steps, width, n_best, end, params, prompt, state, penalty, may)
 
 
 class _Candidates(NamedTuple):
@@ -122,19 +122,18 @@ class _Candidates(NamedTuple):
     lengths: jax.Array  # (width, *batch)
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2, 3, 4, 5))
+@partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
 def _search(
     cell: Cell,
     steps: int,
     width: int,
     n_best: int,
     end: int | None,
-    function: Function | None,
     params: Params,
     prompt: jax.Array,
     state: State,
     penalty: jax.Array,
-    table: jax.Array | None,
+    allowed: Allowed,
 ) -> Beams:
     batch = prompt.shape[1:]
 
@@ -147,7 +146,7 @@ def _search(
         state, logits = jax.vmap(one)(now.state, now.token)
         logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
         log_p = jax.nn.log_softmax(logits, axis=-1)
-        may = mask("beam_search", Allowed(function, table), t, now.token, log_p.shape)
+        may = allowed.mask(t, now.token, log_p.shape)
         log_p = log_p if may is None else jnp.where(may, log_p, -jnp.inf)
         vocabulary = log_p.shape[-1]
         rank = now.log_prob[..., None] + log_p

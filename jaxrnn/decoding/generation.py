@@ -1,14 +1,14 @@
 """Symbols that a network writes, one after another, in one compiled program."""
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxrnn.cells import checks
 from jaxrnn.cells.base import Cell, Params, State
-from jaxrnn.decoding.allowed import Allowed, Function, checked_allowed, mask
+from jaxrnn.decoding.allowed import Allowed, checked_allowed
 from jaxrnn.decoding.sampling import MOST, choices, sample
 
 
@@ -55,33 +55,44 @@ def generate(
     Example:
         generate(cell, params, key, prompt=prompt, steps=10, allowed=jnp.arange(65) != 0)  # never the first symbol
     """
-    prompt = checked_prompt("generate", prompt)
     steps = checked_steps("generate", steps)
-    drawing = choices(temperature, top_k, top_p)
+    begun = beginning("generate", cell, params, prompt, state, choices(temperature, top_k, top_p), allowed)
+    return _generate(cell, steps, params, key, begun)
+
+
+class Beginning(NamedTuple):
+    """What a text begins with, and how its symbols are drawn."""
+
+    prompt: jax.Array  # int32 (n, *batch)
+    state: State  # before the prompt
+    drawing: dict[str, Any]  # the keywords of `restrict`
+    allowed: Allowed
+
+
+def beginning(
+    owner: str, cell: Cell, params: Params, prompt: Any, state: State, drawing: dict[str, Any], allowed: Any
+) -> Beginning:
+    """A beginning, checked."""
+    prompt = checked_prompt(owner, prompt)
+    batch = prompt.shape[1:]
     if state is None:
-        state = cell.initial_state(params, prompt.shape[1:])
-    function, table = restricted("generate", allowed, cell, params, state, prompt)
-    return _generate(cell, steps, function, params, key, prompt, state, drawing, table)
+        state = cell.initial_state(params, batch)
+
+    def vocabulary() -> int:
+        logits = jax.eval_shape(lambda p, s, x: cell.output(p, cell.step(p, s, x)), params, state, prompt[-1])
+        return logits.shape[-1]
+
+    return Beginning(prompt, state, drawing, checked_allowed(owner, allowed, vocabulary, batch))
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def _generate(
-    cell: Cell,
-    steps: int,
-    function: Function | None,
-    params: Params,
-    key: jax.Array,
-    prompt: jax.Array,
-    state: State,
-    drawing: dict[str, Any],
-    table: jax.Array | None,
-) -> jax.Array:
+@partial(jax.jit, static_argnums=(0, 1))
+def _generate(cell: Cell, steps: int, params: Params, key: jax.Array, begun: Beginning) -> jax.Array:
     def one(carry: tuple[State, jax.Array], t: jax.Array) -> tuple[tuple[State, jax.Array], jax.Array]:
-        state, token = write(cell, function, params, key, *carry, t, drawing, table)
+        state, token = write(cell, params, key, *carry, t, begun.drawing, begun.allowed)
         return (state, token), token
 
-    state = read(cell, params, state, prompt[:-1])
-    _, tokens = jax.lax.scan(one, (state, prompt[-1]), jnp.arange(steps))
+    state = read(cell, params, begun.state, begun.prompt[:-1])
+    _, tokens = jax.lax.scan(one, (state, begun.prompt[-1]), jnp.arange(steps))
     return tokens
 
 
@@ -92,33 +103,23 @@ def read(cell: Cell, params: Params, state: State, tokens: jax.Array) -> State:
 
 def write(
     cell: Cell,
-    function: Function | None,
     params: Params,
     key: jax.Array,
     state: State,
     token: jax.Array,
     t: jax.Array,
     drawing: dict[str, Any],
-    table: jax.Array | None,
+    allowed: Allowed,
 ) -> tuple[State, jax.Array]:
     """One step: the state after a token, and the token that is drawn after it, the t-th that is written."""
-    state = cell.step(params, state, token if function is None else jnp.maximum(token, 0))
+    # -1, where a function left nothing, is no symbol that a cell could read.
+    state = cell.step(params, state, token if allowed.function is None else jnp.maximum(token, 0))
     logits, key = cell.output(params, state), jax.random.fold_in(key, t)
-    may = mask("generate", Allowed(function, table), t, token, logits.shape)
+    may = allowed.mask(t, token, logits.shape)
     if may is None:
         return state, sample(logits, key, **drawing)
     drawn = sample(jnp.where(may, logits, -jnp.inf), key, **drawing)
-    return state, drawn if function is None else jnp.where(may.any(-1) & (token >= 0), drawn, -1)
-
-
-def restricted(owner: str, allowed: Any, cell: Cell, params: Params, state: State, prompt: jax.Array) -> Allowed:
-    """`allowed`, checked against the logits that the cell gives."""
-
-    def vocabulary() -> int:
-        logits = jax.eval_shape(lambda p, s, x: cell.output(p, cell.step(p, s, x)), params, state, prompt[-1])
-        return logits.shape[-1]
-
-    return checked_allowed(owner, allowed, vocabulary, prompt.shape[1:])
+    return state, jnp.where(may.any(-1) & (token >= 0), drawn, -1)
 
 
 def checked_prompt(owner: str, prompt: Any) -> jax.Array:

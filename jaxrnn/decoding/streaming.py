@@ -9,8 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn.cells.base import Cell, Params, State
-from jaxrnn.decoding.allowed import Function
-from jaxrnn.decoding.generation import checked_prompt, checked_steps, read, restricted, write
+from jaxrnn.decoding.generation import Beginning, beginning, checked_steps, read, write
 from jaxrnn.decoding.sampling import choices
 
 
@@ -57,31 +56,17 @@ def stream(
         for token in stream(cell, params, jax.random.key(0), prompt=alphabet.encode("ROMEO:"), steps=200):
             print(alphabet.decode([int(token)]), end="", flush=True)
     """
-    prompt = checked_prompt("stream", prompt)
     steps = None if steps is None else checked_steps("stream", steps)
-    drawing = choices(temperature, top_k, top_p)
-    if state is None:
-        state = cell.initial_state(params, prompt.shape[1:])
-    function, table = restricted("stream", allowed, cell, params, state, prompt)
-    return _written(cell, function, params, key, prompt, state, drawing, table, steps)
+    begun = beginning("stream", cell, params, prompt, state, choices(temperature, top_k, top_p), allowed)
+    return _written(cell, params, key, begun, steps)
 
 
-def _written(
-    cell: Cell,
-    function: Function | None,
-    params: Params,
-    key: jax.Array,
-    prompt: jax.Array,
-    state: State,
-    drawing: dict[str, Any],
-    table: jax.Array | None,
-    steps: int | None,
-) -> Iterator[jax.Array]:
-    state, token = _read(cell, params, state, prompt[:-1]), prompt[-1]
+def _written(cell: Cell, params: Params, key: jax.Array, begun: Beginning, steps: int | None) -> Iterator[jax.Array]:
+    state, token = _read(cell, params, begun.state, begun.prompt[:-1]), begun.prompt[-1]
     for t in itertools.count() if steps is None else range(steps):
-        state, token = _write(cell, function, params, key, state, token, jnp.int32(t), drawing, table)
+        state, token = _write(cell, params, key, state, token, jnp.int32(t), begun.drawing, begun.allowed)
         yield token
 
 
 _read = partial(jax.jit, static_argnums=0)(read)
-_write = partial(jax.jit, static_argnums=(0, 1))(write)
+_write = partial(jax.jit, static_argnums=0)(write)
