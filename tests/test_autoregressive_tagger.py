@@ -169,12 +169,12 @@ WRONG: dict[str, tuple[Any, type[Exception], str]] = {
     "truth above 1": (
         lambda m, p: m.loss(p, None, (X, Y), jax.random.key(0), truth=1.5),
         ValueError,
-        "truth must be one probability, from 0 to 1, got 1.5",
+        "truth must be at least 0 and at most 1, got 1.5",
     ),
     "truth of many": (
         lambda m, p: m.loss(p, None, (X, Y), jax.random.key(0), truth=np.ones(2)),
-        ValueError,
-        "truth must be one probability",
+        TypeError,
+        "truth must be a number",
     ),
     "no batch": (lambda m, p: m.loss(p, None, X), TypeError, "batch must be"),
 }

@@ -30,7 +30,7 @@ from jaxrnn import (
     perturbed,
     unfold,
 )
-from jaxrnn.unfold import sizes
+from jaxrnn.unfold import sizes, structure
 from tests import grid, oracles
 
 T, B, D, H = 7, 3, 2, 4
@@ -41,7 +41,7 @@ def _columns(monkeypatch: pytest.MonkeyPatch, used: bool) -> list[bool]:
     answers = []
 
     def answer(problem: Any, operands: Any) -> bool:
-        answers.append(used and sizes.columns_fit(problem, operands))
+        answers.append(used and structure.columns_fit(problem, operands))
         return answers[-1]
 
     monkeypatch.setattr(sizes, "columns_pay", answer)

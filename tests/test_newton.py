@@ -290,7 +290,7 @@ def test_half_precision(jacobian):
     [
         ({"window": 0}, "Newton: window must be at least 1"),
         ({"max_steps": 0}, "Newton: max_steps must be at least 1"),
-        ({"tolerance": -1.0}, "Newton: tolerance must be a positive number"),
+        ({"tolerance": -1.0}, "Newton: tolerance must be above 0, got -1.0"),
         ({"jacobian": "exact"}, "Newton: jacobian must be one of full, block, diagonal, got 'exact'"),
     ],
 )

@@ -37,7 +37,7 @@ from jaxrnn import (
     transition,
     unfold,
 )
-from jaxrnn.unfold.adjoints.reach import labelled, reach, reaches_many, reaches_none
+from jaxrnn.unfold.reach import labelled, reach, reaches_many, reaches_none
 from tests import grid, oracles
 
 T, B = 6, 3

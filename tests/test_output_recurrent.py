@@ -129,7 +129,7 @@ def test_schedules_fall_from_the_truth() -> None:
         (
             lambda x, y: MODEL.loss(MODEL.init(jax.random.key(0)), None, (x, y), jax.random.key(0), truth=math.nan),
             ValueError,
-            "truth must be one probability, from 0 to 1, got nan",
+            "truth must be at least 0 and at most 1, got nan",
         ),
         (lambda x, y: MODEL.loss(MODEL.init(jax.random.key(0)), None, (x, y[:3])), ValueError, r"= \(6, 3, 2\), got"),
         (lambda x, y: MODEL.loss(MODEL.init(jax.random.key(0)), None, (x, y > 0)), TypeError, "floating type"),

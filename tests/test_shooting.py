@@ -268,8 +268,11 @@ def test_errors_name_what_to_pass() -> None:
         unfold(cell, params, xs, method=Shooting(blocks=9))
     with pytest.raises(ValueError, match=r"tolerance = 1e-09 is below what float32 can hold: pass at least 1\.1"):
         unfold(cell, params, xs, method=Shooting(tolerance=1e-9))
-    for wrong in (0, -1.0, "small", True, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match="tolerance must be a positive number"):
+    for wrong in (0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="Shooting: tolerance must be above 0, got"):
+            Shooting(tolerance=wrong)
+    for wrong in ("small", True):
+        with pytest.raises(TypeError, match="Shooting: tolerance must be a number, got"):
             Shooting(tolerance=wrong)  # pyright: ignore[reportArgumentType]
     assert Shooting(tolerance=np.float32(1e-3)).tolerance == np.float32(1e-3)  # pyright: ignore[reportArgumentType]
     for name in ("blocks", "max_sweeps", "window"):

@@ -23,15 +23,20 @@ def whole_number(name: str, value: Any, least: int) -> int:
     return number
 
 
-def positive(owner: object, **sizes: int) -> None:
-    """Raise unless every named size is a whole number of at least 1; the owner's fields of these become ints.
+def at_least(owner: object, least: int, **sizes: int) -> None:
+    """Raise unless every named size is a whole number of at least `least`; the owner's fields of these become ints.
 
     So a size that is an integer of NumPy goes wherever an int does: other libraries ask for one.
     """
     for field, size in sizes.items():
-        whole = whole_number(f"{type(owner).__name__}: {field}", size, 1)
+        whole = whole_number(f"{type(owner).__name__}: {field}", size, least)
         if getattr(owner, field) is size:  # not one of several sizes in a tuple
             object.__setattr__(owner, field, whole)
+
+
+def positive(owner: object, **sizes: int) -> None:
+    """`at_least` 1."""
+    at_least(owner, 1, **sizes)
 
 
 def number(

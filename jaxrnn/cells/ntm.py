@@ -88,7 +88,7 @@ class NTM(Cell):
     def __post_init__(self):
         checks.cell(self, self.controller)
         checks.positive(self, slots=self.slots, width=self.width, reads=self.reads, writes=self.writes)
-        object.__setattr__(self, "shift", checks.whole_number("NTM: shift", self.shift, 0))
+        checks.at_least(self, 0, shift=self.shift)
         if 2 * self.shift + 1 > self.slots:
             raise ValueError(f"NTM: 2·shift + 1 must be at most slots = {self.slots}, got shift = {self.shift}")
 

@@ -58,7 +58,7 @@ class Skip(Gated):
 
     def __post_init__(self):
         checks.gated(self, self.inner, Gated)
-        object.__setattr__(self, "delay", checks.whole_number("Skip: delay", self.delay, 2))
+        checks.at_least(self, 2, delay=self.delay)
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> SkipParams:
         key_cell, key_W = jax.random.split(key)

@@ -107,11 +107,12 @@ def _at_most(most: Any, value: Any) -> Any:
 
 def _check(temperature: Any, top_k: Any, top_p: Any) -> None:
     """Raise for a choice that is known and makes no sense."""
-    for name, value in {"temperature": temperature, "top_k": top_k, "top_p": top_p}.items():
-        if jnp.ndim(value) if hasattr(value, "ndim") else not isinstance(value, numbers.Real | None):
-            raise TypeError(f"{name} must be one number, got {value!r}")
     if temperature is None:
         raise TypeError("temperature must be a number, got None: pass 1.0 for the distribution as it is")
+    for name, value in {"temperature": temperature, "top_k": top_k, "top_p": top_p}.items():
+        scalar = isinstance(value, numbers.Real) or getattr(value, "shape", None) == ()
+        if value is not None and not scalar:
+            raise TypeError(f"{name} must be one number, got {value!r}")
     if _known(temperature) and not (math.isfinite(temperature) and temperature >= 0):
         raise ValueError(f"temperature must be a finite number of at least 0, got {temperature}: 0 is greedy, 1 plain")
     if _known(top_k):

@@ -12,6 +12,8 @@ import numpy as np
 import safetensors
 from jax.typing import DTypeLike
 
+from jaxrnn.interop.flatten import shaped
+
 _TYPES: dict[str, Any] = {  # of safetensors
     "F64": np.float64,
     "F32": np.float32,
@@ -225,7 +227,7 @@ def of_layer(where: str, layer: Any, params: Any) -> Any:
     """
     if isinstance(layer, type) or not hasattr(layer, "init"):
         raise TypeError(f"{where}: expected a cell or a layer, got {layer!r}")
-    like = jax.eval_shape(layer.init, jax.random.key(0))
+    like = shaped(layer)
     names = [f"params{jax.tree_util.keystr(path)}" for path, _ in jax.tree.leaves_with_path(like)]
     if jax.tree.structure(params) != jax.tree.structure(like):
         raise ValueError(

@@ -121,7 +121,7 @@ class EncoderDecoder:
                 f"EncoderDecoder: decoder must attend, got {self.decoder!r}: pass AttendAfter(cell, attention) or "
                 "AttendBefore(cell, attention)"
             )
-        object.__setattr__(self, "end", checks.whole_number("EncoderDecoder: end", self.end, 0))
+        checks.at_least(self, 0, end=self.end)
         if self.end >= self.target_size:
             raise ValueError(
                 f"EncoderDecoder: end must be below target_size = {self.target_size}, got {self.end}: it is one of the "

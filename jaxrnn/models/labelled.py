@@ -4,8 +4,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.core import Tracer
+
+from jaxrnn.cells import checks
 
 Batch = tuple[Any, Any] | tuple[Any, Any, Any]  # inputs, classes, and lengths where sequences are padded
 
@@ -35,9 +36,9 @@ def same_shape(owner: object, classes: jax.Array, shape: tuple[int, ...], axes: 
 
 def sampling_key(owner: object, truth: Any, key: jax.Array | None) -> jax.Array:
     """The key; raise where there is none, or where `truth`, if it is known, is no probability."""
-    name = type(owner).__name__
     if key is None:
-        raise ValueError(f"{name}: truth = ... draws what is fed: pass a key, or leave truth out")
-    if not isinstance(truth, Tracer) and (np.ndim(truth) or not 0 <= truth <= 1):
-        raise ValueError(f"{name}: truth must be one probability, from 0 to 1, got {truth}")
+        raise ValueError(f"{type(owner).__name__}: truth = ... draws what is fed: pass a key, or leave truth out")
+    if not isinstance(truth, Tracer):
+        known = truth.item() if getattr(truth, "shape", None) == () else truth  # of an array of one number
+        checks.number(owner, "truth", known, least=0, most=1)
     return key

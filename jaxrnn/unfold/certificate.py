@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable
-from numbers import Real
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxrnn.cells import checks
 from jaxrnn.unfold.method import Certificate, Solved
 from jaxrnn.unfold.problem import where
 from jaxrnn.unfold.sharding import HERE, Line, varying
@@ -16,11 +16,8 @@ from jaxrnn.unfold.sharding import HERE, Line, varying
 
 def check_tolerance(method: Any, tolerance: Any) -> None:
     """A tolerance is a positive number, or None."""
-    if tolerance is None:
-        return
-    if isinstance(tolerance, bool) or not isinstance(tolerance, Real) or not 0 < float(tolerance) < math.inf:
-        name = type(method).__name__
-        raise ValueError(f"{name}: tolerance must be a positive number, or None to choose it, got {tolerance!r}")
+    if tolerance is not None:
+        checks.number(method, "tolerance", tolerance, above=0, below=math.inf)
 
 
 def real_type(state: Any) -> Any:

@@ -14,10 +14,10 @@ from jaxrnn.unfold import validate
 from jaxrnn.unfold.adjoints.example import Arguments
 from jaxrnn.unfold.adjoints.inexact import add, has_gradient, inexact, split, vjp
 from jaxrnn.unfold.adjoints.influence import Influence
-from jaxrnn.unfold.adjoints.reach import labelled, nothing, reach, reaches_none
 from jaxrnn.unfold.adjoints.rtrl import RTRL
 from jaxrnn.unfold.adjoints.snap1 import SnAp1
 from jaxrnn.unfold.problem import Flags
+from jaxrnn.unfold.reach import labelled, nothing, reach, reaches_none
 
 
 class OnlineState(NamedTuple):

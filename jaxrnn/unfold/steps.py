@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxrnn.cells import checks
 from jaxrnn.cells.affine import affine
 from jaxrnn.cells.base import Additive, Cell, Driven, Gated, Inputs, State
-from jaxrnn.unfold import sizes
+from jaxrnn.unfold import sizes, structure
 from jaxrnn.unfold.method import Step
 from jaxrnn.unfold.problem import Flags, Operands, Problem, begin, where
 
@@ -44,7 +44,7 @@ def _advance(
     params = operands.params
     if isinstance(cell, Additive):
         U, W, b = cell.weights(params)
-        joins = not driven and sizes.inherited(cell) and sizes.join_products(operands, U.shape[0], copies)
+        joins = not driven and structure.inherited(cell) and sizes.join_products(operands, U.shape[0], copies)
         joined = jnp.concatenate([U, W]) if joins else None
 
         def additive(state: State, item: Any) -> tuple[State, Any]:

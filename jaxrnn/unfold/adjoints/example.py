@@ -9,9 +9,9 @@ import numpy as np
 
 from jaxrnn.cells.base import Inputs, Params, State
 from jaxrnn.unfold.adjoints.inexact import has_gradient
-from jaxrnn.unfold.adjoints.reach import Reach, labelled, nothing, reach, reaches_none
 from jaxrnn.unfold.adjoints.real import parts, whole
 from jaxrnn.unfold.problem import Flags, begin, where
+from jaxrnn.unfold.reach import Reach, labelled, nothing, reach, reaches_none
 
 Step = Callable[[Params, State, Inputs], State]
 

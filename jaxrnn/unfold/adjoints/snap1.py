@@ -13,10 +13,10 @@ from jaxrnn.cells.base import Cell, Gated, Inputs, Params, State
 from jaxrnn.unfold.adjoints import forward_in_time
 from jaxrnn.unfold.adjoints.example import Arguments, OneExample
 from jaxrnn.unfold.adjoints.influence import Influence, Traces
-from jaxrnn.unfold.adjoints.reach import labelled, reach, reaches_none
 from jaxrnn.unfold.adjoints.units import Units, units
 from jaxrnn.unfold.method import Method
 from jaxrnn.unfold.problem import Operands, Problem, Trajectory
+from jaxrnn.unfold.reach import labelled, reach, reaches_none
 
 
 @dataclass(frozen=True)

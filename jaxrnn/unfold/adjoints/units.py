@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxrnn.unfold.adjoints.example import OneExample
-from jaxrnn.unfold.adjoints.reach import NOTHING, labelled, nothing, reaches_many, reaches_none
+from jaxrnn.unfold.reach import NOTHING, labelled, nothing, reaches_many, reaches_none
 
 
 class Units(NamedTuple):
