@@ -9,16 +9,16 @@ the figures against the first alone stand beside.
 import argparse
 import json
 import math
-import platform
 import time
 from collections.abc import Iterable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from benchmarks.machine import describe
+from benchmarks.tables import head
 from jaxrnn import GRU, AttendAfter, Bidirectional, MultiplicativeAttention
 from jaxrnn.data import (
     LETTERS,
@@ -76,6 +76,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a file NAME.json; NAME.md and NAME.safetensors come beside it")
     choices = parser.parse_args()
     use_all_cores()
+    described = describe([])
     began = time.perf_counter()
     dictionary = cmudict()
     training, validation, test = split_words(dictionary)
@@ -118,8 +119,7 @@ def main() -> None:
         tested[f"width {width}, α = {alpha:g}"] = errors(model, found.params, dictionary, test, width, alpha)
     result = {
         "choices": {k: v for k, v in vars(choices).items() if k != "out"},
-        "machine": f"{platform.machine()}, {len(jax.devices())} CPU devices" if jax.default_backend() == "cpu" else "",
-        "jax": f"{jax.__version__}, jaxlib {version('jaxlib')}",
+        **described,
         "parameters": sum(a.size for a in jax.tree.leaves(params)),
         "training_words": len(training[: choices.words]),
         "training_pairs": len(pairs),
@@ -147,10 +147,10 @@ def table(result: dict[str, Any]) -> str:
     lines = [
         "# Spelling to phonemes, CMUdict",
         "",
-        f"`python -m benchmarks.phonemes`: bidirectional GRU of {asked['encoder']} units each way, GRU of "
+        f"Bidirectional GRU of {asked['encoder']} units each way, GRU of "
         f"{asked['decoder']} that attends to it (multiplicative), {result['parameters']:,} parameters, dropout "
         f"{asked['dropout']}; {result['training_pairs']:,} pronunciations of {result['training_words']:,} words, "
-        f"{result['steps']:,} steps of {asked['batch']}. jax {result['jax']}.",
+        f"{result['steps']:,} steps of {asked['batch']}. {head(result)}",
         "",
         f"Training {result['training_seconds']:.0f} s, of them {result['compile_seconds']:.0f} s of compilation; with "
         f"the tests {result['seconds']:.0f} s.",

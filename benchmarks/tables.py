@@ -14,7 +14,7 @@ def head(result: dict[str, Any]) -> str:
     """What a result was measured on, and with."""
     machine = result["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
-    clock = " Seconds are processor time of all threads, not wall-clock time." if result["clock"] == "cpu" else ""
+    clock = " Seconds are processor time of all threads, not wall-clock time." if result.get("clock") == "cpu" else ""
     products = f" Matrix products in {result['precision']}, where the device can." if result.get("precision") else ""
     changed = " with uncommitted changes" if result["uncommitted_changes"] else ""
     return (
