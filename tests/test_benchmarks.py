@@ -195,7 +195,7 @@ def test_no_step_of_a_gradient_starts_more_kernels(cell: str, most: tuple[int, i
 
 @pytest.mark.parametrize(("cell", "most"), [("elman", 0), ("lstm", 0), ("gru", 1)])
 def test_a_forward_pass_compiles_to_the_program_of_a_plain_scan(cell: str, most: int):
-    shape, options = Shape(16, 128, 64, 128), grid.AS_FOR_A_USER  # with fewer rows it would have the batch last
+    shape, options = Shape(16, 288, 64, 128), grid.AS_FOR_A_USER  # with fewer rows it would have the batch last
     own, plain = (
         programs.instructions(rivals.load(name).build(draw(cell, shape), "cpu"), options)
         for name in ("jaxrnn", "plain-scan")

@@ -40,7 +40,7 @@ def _columns(monkeypatch: pytest.MonkeyPatch, used: bool) -> list[bool]:
     """Columns wherever they fit, or nowhere; what was answered is noted."""
     answers = []
 
-    def answer(problem: Any, operands: Any) -> bool:
+    def answer(problem: Any, operands: Any, products: bool) -> bool:
         answers.append(used and structure.columns_fit(problem, operands))
         return answers[-1]
 
@@ -250,11 +250,14 @@ def test_the_product_of_the_way_back_has_the_matrix_on_its_left() -> None:
     assert "tensor<512x32xf32>) -> tensor<128x32xf32>" not in products(32)
 
 
-def test_the_product_of_a_step_has_the_matrix_on_its_left() -> None:
-    """In the compiled program: (4·128, 64 + 128) by (192, 16), and no matrix is transposed in the loop."""
+@pytest.mark.parametrize(("batch", "shared"), [(8, False), (32, True)])
+def test_the_product_of_a_step_has_the_matrix_on_its_left(batch: int, shared: bool) -> None:
+    """In the compiled program: (4·128, 64 + 128) by (192, batch), and no matrix is transposed in the loop."""
     cell = LSTM(64, 128)
-    params, xs = cell.init(jax.random.key(0)), jnp.ones((T, 16, 64))
+    params, xs = cell.init(jax.random.key(0)), jnp.ones((T, batch, 64))
     text = jax.jit(lambda p, x: unfold(cell, p, x).outputs).lower(params, xs).as_text()
-    products = [line for line in text.splitlines() if "stablehlo.dot_general" in line]
+    products = [line for line in text.splitlines() if "stablehlo.dot_general" in line or "convolution(" in line]
     assert len(products) == 1
-    assert "(tensor<512x192xf32>, tensor<192x16xf32>) -> tensor<512x16xf32>" in products[0]
+    one = "1x" if shared else ""
+    left, right = ("512x1x192", f"1x192x{batch}") if shared else ("512x192", f"192x{batch}")
+    assert f"(tensor<{left}xf32>, tensor<{right}xf32>) -> tensor<512x{one}{batch}xf32>" in products[0]

@@ -10,6 +10,7 @@ from jaxrnn.cells import checks
 from jaxrnn.cells.base import Additive, Affine, Params, State
 from jaxrnn.unfold.method import Carried
 from jaxrnn.unfold.problem import Flags, Operands, Problem, begin, where
+from jaxrnn.unfold.product import product
 
 
 def columns(tree: Any) -> Any:
@@ -76,7 +77,7 @@ def _matrix(a: jax.Array) -> jax.Array:
 def _times(W: jax.Array) -> Callable[[jax.Array], jax.Array]:
     """`h -> Wᵀ h` for h in columns."""
     transposed = W.T
-    return lambda h: transposed @ h
+    return lambda h: product(transposed, h)
 
 
 def _additive(cell: Additive, params: Params, driven: bool) -> Callable[[State, Any], tuple[State, Any]]:
@@ -98,7 +99,7 @@ def _additive(cell: Additive, params: Params, driven: bool) -> Callable[[State, 
 
 def _affine(cell: Affine, params: Params, driven: bool) -> Callable[[State, Any], tuple[State, Any]]:
     U, W, b = cell.weights(params)
-    drive, product = _times(U), _times(W)
+    drive, recur = _times(U), _times(W)
     hidden, activate = _over_columns(cell.hidden, params), _over_columns(cell.activate, params)
 
     def advance(state: State, item: Any) -> tuple[State, Any]:
@@ -107,7 +108,7 @@ def _affine(cell: Affine, params: Params, driven: bool) -> Callable[[State, Any]
         else:
             checks.features(cell, item, U.shape[0])
             u = drive(item.T) + b[:, None]
-        a = product(hidden(state))
+        a = recur(hidden(state))
         return activate(state, u, a), a
 
     return advance

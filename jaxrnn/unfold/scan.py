@@ -55,7 +55,7 @@ class Scan(Method):
         """
         step, items, driven = steps_of(problem, operands, xs, products)
         carried = carried_as_is(step)
-        if sizes.columns_pay(problem, operands):
+        if sizes.columns_pay(problem, operands, products):
             carried = carried_in_columns(problem, operands, driven, products)
 
         def take(state: State, now: tuple[Any, Flags]) -> tuple[State, tuple[State, Any]]:

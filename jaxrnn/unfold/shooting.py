@@ -115,7 +115,7 @@ class Shooting(Method):
         blocks = self.blocks_of(state, flags.time.size)
         step, items, driven = steps_of(problem, operands, xs, products, blocks)
         many, all_blocks = None, abreast(operands, xs, blocks)
-        if self.axis is None and sizes.columns_pay(problem, all_blocks):
+        if self.axis is None and sizes.columns_pay(problem, all_blocks, products):
             many = carried_in_columns(problem, all_blocks, driven, products)
 
         def local(state: State, divided: tuple[Inputs, Any, Flags]) -> Solved:

@@ -31,7 +31,10 @@ NEWTON_WINDOW = 1 << 24  # bytes of its Jacobians on a CPU; a prefix scan holds 
 NEWTON_LAUNCHES = 1 << 29  # the same on an accelerator; a guess, not measured
 NEWTON_COLUMNS = 1 << 22  # bytes of the Jacobian-vector products that are there at once, of which a diagonal is kept
 COLUMNS = 8, 64  # rows of a batch that lie side by side as columns: at least, at most
+COLUMNS_FORWARD = 256  # at most, where no products are kept as rows, and gates are wider than a state
+SHARED = 12, 3 << 19  # columns, and multiplications, of a product from which on cores are to share it
 TURNED = 8, 16  # rows of λ whose product with Wᵀ is turned round: at least, at most
+SHARED_BACK = 24, 64  # rows of λ whose product with Wᵀ cores share: at least, at most
 KEEP_PRODUCTS = 128 << 20  # bytes of recurrent products that may be kept for every step
 KEEP_STATES = 64 << 20  # bytes of states that may be kept for every step
 KEEP_BESIDE = 3  # times what lives anyway: xs, outputs, and √τ steps that are recomputed at once
@@ -145,17 +148,45 @@ def join_products(operands: Operands, features: int, copies: int = 1) -> bool:
     return rows(operands.state) <= 4 and tree_bytes(operands.params) <= CACHE
 
 
-def columns_pay(problem: Problem, operands: Operands) -> bool:
+def columns_pay(problem: Problem, operands: Operands, products: bool) -> bool:
     """Whether states are to have their batch as the last axis: on a CPU, where each step multiplies some rows."""
-    if jax.default_backend() != "cpu" or not COLUMNS[0] <= rows(operands.state) <= COLUMNS[1]:
+    count = rows(operands.state)
+    if jax.default_backend() != "cpu" or not COLUMNS[0] <= count <= COLUMNS_FORWARD:
         return False
     single = all(s.dtype == "float32" for s in jax.tree.leaves(operands.state))
-    return single and structure.columns_fit(problem, operands)
+    if not single or not structure.columns_fit(problem, operands):
+        return False
+    if count <= COLUMNS[1] or products or not isinstance(problem.cell, Driven):
+        return count <= COLUMNS[1]
+    return _wider_than_state(problem.cell, operands, problem.select(row_shapes(operands.xs)))
+
+
+def _wider_than_state(cell: Driven, operands: Operands, x: Any) -> bool:
+    """Whether what a step makes of x is larger than the state: of several gates."""
+    drive = jax.eval_shape(cell.drive, operands.params, x)
+    return tree_bytes(drive) > max(tree_bytes(leaf) for leaf in jax.tree.leaves(operands.state))
+
+
+def sharing_pays(A: jax.Array, B: jax.Array) -> bool:
+    """Whether cores are to share a product of two matrices, on a CPU that has more than one."""
+    columns, multiplications = B.shape[1], A.size * B.shape[1]
+    return jax.default_backend() == "cpu" and columns >= SHARED[0] and multiplications >= SHARED[1]
 
 
 def turning_pays(cell: Gated, operands: Operands) -> bool:
     """Whether λ Wᵀ is to be found as (W λᵀ)ᵀ: on a CPU, where few rows are multiplied, but not one or two."""
-    if jax.default_backend() != "cpu" or not TURNED[0] <= rows(operands.state) <= TURNED[1]:
+    return _multiplies(cell, operands, TURNED)
+
+
+def sharing_back_pays(cell: Gated, operands: Operands) -> bool:
+    """Whether cores are to share λ Wᵀ: where W is within a core's cache, and XLA leaves the product to one of them."""
+    matrices = jax.eval_shape(cell.recurrent, operands.params)
+    return tree_bytes(matrices) <= CACHE and _multiplies(cell, operands, SHARED_BACK)
+
+
+def _multiplies(cell: Gated, operands: Operands, count: tuple[int, int]) -> bool:
+    """Whether so many rows are multiplied on a CPU by matrices of float32, none of them block-diagonal."""
+    if jax.default_backend() != "cpu" or not count[0] <= rows(operands.state) <= count[1]:
         return False
     matrices = jax.tree.leaves(jax.eval_shape(cell.recurrent, operands.params))
     return all(W.ndim == 2 and W.dtype == "float32" for W in matrices)
@@ -171,8 +202,7 @@ def fetch_ahead(cell: Cell, operands: Operands, items: Any) -> bool:
         return False
     if not isinstance(cell, Driven):
         return True
-    drive = jax.eval_shape(cell.drive, operands.params, row_shapes(items))
-    return tree_bytes(drive) > max(tree_bytes(leaf) for leaf in jax.tree.leaves(operands.state))
+    return _wider_than_state(cell, operands, row_shapes(items))
 
 
 def linear_block(problem: Problem, operands: Operands) -> int:

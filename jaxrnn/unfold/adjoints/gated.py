@@ -14,6 +14,7 @@ from jaxrnn.unfold.adjoints import parts
 from jaxrnn.unfold.adjoints.inexact import accumulators, add, inexact, narrow, vjp
 from jaxrnn.unfold.method import Method
 from jaxrnn.unfold.problem import Block, Flags, Operands, Problem, row_shapes
+from jaxrnn.unfold.product import rows_product
 from jaxrnn.unfold.sharding import line
 
 
@@ -68,6 +69,8 @@ class GatedPullback:
         if self.method.axis is None and sizes.turning_pays(self.cell, self.operands):
             return lambda of_a: [turned_product(d, W) for d, W in zip(of_a, matrices, strict=True)]
         transposed = [jnp.swapaxes(W, -1, -2) for W in matrices]
+        if self.method.axis is None and sizes.sharing_back_pays(self.cell, self.operands):
+            return lambda of_a: [rows_product(d, W) for d, W in zip(of_a, transposed, strict=True)]
         return lambda of_a: [recurrent_product(d, W) for d, W in zip(of_a, transposed, strict=True)]
 
     def _activate_all(self, at: tuple[Any, ...]) -> Callable[[list[Any]], State]:
