@@ -15,6 +15,9 @@ PRECISIONS = {"float32": "highest", "tensorfloat32": "high", "bfloat16": "medium
 ROOT = Path(__file__).resolve().parent.parent
 
 
+CODE = "jaxrnn", "benchmarks", ":!benchmarks/results"  # a result that is being measured is no change
+
+
 def choose_device(name: str | None) -> str:
     """Tell JAX to use "cpu" or "gpu" (None: what it finds), before it is imported; returns which of the two it uses."""
     if name is not None:
@@ -56,7 +59,9 @@ def describe(packages: list[str]) -> dict[str, Any]:
         },
         "versions": {"python": platform.python_version(), **versions(["jax", "jaxlib", "numpy", *packages])},
         "commit": _git("rev-parse", "HEAD") or "unknown",
-        "uncommitted_changes": bool(_git("status", "--porcelain", "--", "jaxrnn", "benchmarks", ":!benchmarks/results")),
+        "uncommitted_changes": bool(
+            _git("status", "--porcelain", "--", "jaxrnn", "benchmarks", ":!benchmarks/results")
+        ),
         "command": " ".join([*_program(), *sys.argv[1:]]),
         "load_average_before": os.getloadavg()[0],
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from jaxrnn.cells.base import Cell, Driven, Gated, Linear
+from jaxrnn.cells.base import Affine, Cell, Driven, Gated, Linear
 from jaxrnn.unfold import structure
 from jaxrnn.unfold.problem import Keep, Operands, Problem, row_shapes
 
@@ -149,16 +149,21 @@ def join_products(operands: Operands, features: int, copies: int = 1) -> bool:
 
 
 def columns_pay(problem: Problem, operands: Operands, products: bool) -> bool:
-    """Whether states are to have their batch as the last axis: on a CPU, where each step multiplies some rows."""
+    """Whether states are to have their batch as the last axis: on a CPU, where each step multiplies some rows.
+
+    With one gate it pays where cores share the product.
+    """
     count = rows(operands.state)
     if jax.default_backend() != "cpu" or not COLUMNS[0] <= count <= COLUMNS_FORWARD:
         return False
     single = all(s.dtype == "float32" for s in jax.tree.leaves(operands.state))
     if not single or not structure.columns_fit(problem, operands):
         return False
-    if count <= COLUMNS[1] or products or not isinstance(problem.cell, Driven):
-        return count <= COLUMNS[1]
-    return _wider_than_state(problem.cell, operands, problem.select(row_shapes(operands.xs)))
+    assert isinstance(problem.cell, Affine)  # what fits is
+    if _wider_than_state(problem.cell, operands, problem.select(row_shapes(operands.xs))):
+        return count <= COLUMNS[1] or not products
+    U, W, _ = jax.eval_shape(problem.cell.weights, operands.params)
+    return count <= COLUMNS[1] and _shared(count, U.size + W.size)
 
 
 def _wider_than_state(cell: Driven, operands: Operands, x: Any) -> bool:
@@ -169,8 +174,12 @@ def _wider_than_state(cell: Driven, operands: Operands, x: Any) -> bool:
 
 def sharing_pays(A: jax.Array, B: jax.Array) -> bool:
     """Whether cores are to share a product of two matrices, on a CPU that has more than one."""
-    columns, multiplications = B.shape[1], A.size * B.shape[1]
-    return jax.default_backend() == "cpu" and columns >= SHARED[0] and multiplications >= SHARED[1]
+    return jax.default_backend() == "cpu" and _shared(B.shape[1], A.size)
+
+
+def _shared(columns: int, entries: int) -> bool:
+    """Whether a product with so many columns, by a matrix of so many entries, is large enough for that."""
+    return columns >= SHARED[0] and columns * entries >= SHARED[1]
 
 
 def turning_pays(cell: Gated, operands: Operands) -> bool:
