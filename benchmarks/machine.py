@@ -13,8 +13,6 @@ from typing import Any
 # What PyTorch calls the precisions of `jaxrnn.unfold`.
 PRECISIONS = {"float32": "highest", "tensorfloat32": "high", "bfloat16": "medium"}
 ROOT = Path(__file__).resolve().parent.parent
-
-
 CODE = "jaxrnn", "benchmarks", ":!benchmarks/results"  # a result that is being measured is no change
 
 

@@ -25,6 +25,7 @@ from benchmarks import (
     online,
     peak,
     plots,
+    profile,
     programs,
     reference,
     report,
@@ -211,6 +212,24 @@ def test_a_forward_pass_in_columns_fuses_as_one_in_rows(cell: str, most: tuple[i
     assert found["while"] == 1, found
     for operation, bound in zip(("dot", "fusion", "transpose"), most, strict=True):
         assert 1 <= found[operation] <= bound, found
+
+
+@pytest.mark.parametrize("which", ["forward", "gradient"])
+def test_a_profile_divides_the_whole(which: str):
+    found = profile.profile("lstm", Shape(6, 16, 8, 16), which)
+    assert set(found) == {"whole", *profile.KINDS}
+    assert all(seconds > 0 for seconds in found.values())
+    assert sum(found[kind] for kind in profile.KINDS) < found["whole"]
+    for line, kind in (
+        ("f32[4]{0} dot(%a, %b)", None),
+        ("(s32[]) while(%t)", None),
+        ("f32[4]{0} copy(%a)", "slices and copies"),
+        ("f32[4]{0} fusion(%a)", "pointwise"),
+    ):
+        assert profile.kind_of("multiply_add_fusion", line) == kind
+    assert profile.kind_of("bitcast_dynamic-update-slice_fusion.3", "f32[4]{0} fusion(%a)") == "slices and copies"
+    with pytest.raises(SystemExit):
+        profile.main(["lstm:3,2,2"])
 
 
 def _point(size: int, seconds: dict[str, float]) -> dict[str, object]:
