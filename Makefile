@@ -3,7 +3,7 @@
 #   make train      train on Shakespeare; arguments: make train ARGS="--cell lstm --hidden 128"
 #   make test       lint, types, import contracts, all tests
 #   make notebooks  execute the notebooks; a warning or an error fails
-#   make bench      compare speed and memory with other libraries: planned for 30 minutes on two cores
+#   make bench      compare speed and memory with other libraries: half an hour on two cores
 #   make race       the first part of that alone, or a part of it: make race ARGS="--cells lstm --seconds 300"
 #   make docs       build the documentation
 #   make lint       only the checks that need no tests
@@ -36,11 +36,11 @@ race: .venv/bench.installed
 bench: .venv/bench.installed
 	rm -f $(RESULT).json
 	$(MAKE) race
-	$(BIN)/python -m benchmarks.generation --out $(RESULT)-generation.json
+	$(BIN)/python -m benchmarks.generation --seconds 12 --out $(RESULT)-generation.json
 	$(BIN)/python -m benchmarks.scaling --out $(RESULT)-scaling.json
 	$(BIN)/python -m benchmarks.peak --out $(RESULT)-peak.json
 	$(BIN)/python -m benchmarks.compile_times --out $(RESULT)-compile.json
-	$(BIN)/python -m benchmarks.memory --out $(RESULT)-memory.json
+	$(BIN)/python -m benchmarks.memory --rounds 3 --out $(RESULT)-memory.json
 
 notebooks: .venv/notebooks.installed .venv/weights.installed
 	$(BIN)/python .ci/notebooks.py $(ARGS)
