@@ -4,6 +4,8 @@ python -m benchmarks.compile_times --out benchmarks/results/NAME-compile.json
 """
 
 import argparse
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +20,8 @@ from benchmarks import machine, report
 
 STEPS, BATCH, INPUT, HIDDEN = 128, 32, 64, 128
 LIMIT = 3.0  # seconds
+PROCESSES = 3  # in which the import is timed
+IMPORTS = "import time, jax; begin = time.perf_counter(); import jaxrnn; print(time.perf_counter() - begin)"
 
 
 def cells(inputs: int = INPUT, hidden: int = HIDDEN) -> dict[str, jaxrnn.Cell]:
@@ -66,6 +70,13 @@ def seconds(cell: jaxrnn.Cell, steps: int, batch: int, inputs: int) -> tuple[flo
     return traced - begin, time.perf_counter() - traced
 
 
+def import_seconds() -> list[float]:
+    """What `import jaxrnn` takes after `import jax`, in processes of their own, shortest first."""
+    command = [sys.executable, "-c", IMPORTS]
+    given: Any = {"cwd": machine.ROOT, "capture_output": True, "text": True, "check": True}
+    return sorted(float(subprocess.run(command, **given).stdout) for _ in range(PROCESSES))
+
+
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compile_times", description="Seconds to compile.")
@@ -83,6 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         **machine.describe(["jaxrnn"]),
         "clock": "wall",
         "sizes": f"{STEPS} steps, batch {BATCH}, {INPUT} inputs, {HIDDEN} units",
+        "import_s": import_seconds(),
         "results": rows,
     }
     report.write(result, chosen.out)

@@ -73,4 +73,7 @@ def compilation(result: dict[str, Any]) -> str:
         "A training step, Adam on the mean of the squares of all outputs, of each cell that comes with the package: "
         f"{result['sizes']}. Seconds of one core that others may use too."
     )
-    return "\n\n".join([tables.head(result), text, tables.table(["cell", "to trace", "to compile"], rows)])
+    imports = [f"{s:.2f}" for s in result.get("import_s", [])]
+    after = f"`import jaxrnn` takes {' / '.join(imports)} s after `import jax` ({len(imports)} processes)."
+    table = tables.table(["cell", "to trace", "to compile"], rows)
+    return "\n\n".join([tables.head(result), text, table, *([after] if imports else [])])
