@@ -57,9 +57,7 @@ def describe(packages: list[str]) -> dict[str, Any]:
         },
         "versions": {"python": platform.python_version(), **versions(["jax", "jaxlib", "numpy", *packages])},
         "commit": _git("rev-parse", "HEAD") or "unknown",
-        "uncommitted_changes": bool(
-            _git("status", "--porcelain", "--", "jaxrnn", "benchmarks", ":!benchmarks/results")
-        ),
+        "uncommitted_changes": bool(_git("status", "--porcelain", "--", *CODE)),
         "command": " ".join([*_program(), *sys.argv[1:]]),
         "load_average_before": os.getloadavg()[0],
     }

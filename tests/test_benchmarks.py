@@ -221,7 +221,6 @@ def test_a_profile_divides_the_whole(which: str):
     found = profile.profile("lstm", Shape(6, 16, 8, 16), which)
     assert set(found) == {"whole", *profile.KINDS}
     assert all(seconds > 0 for seconds in found.values())
-    assert sum(found[kind] for kind in profile.KINDS) < found["whole"]
     for line, kind in (
         ("f32[4]{0} dot(%a, %b)", None),
         ("(s32[]) while(%t)", None),

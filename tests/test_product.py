@@ -71,9 +71,9 @@ def test_a_setting_of_precision_leaves_the_product_as_it_is(precision: str) -> N
         assert "convolution" not in jax.jit(product).lower(A, B).as_text()
 
 
-def test_rows_keep_their_batch_axes(x64: None) -> None:
+def test_rows_keep_their_batch_axes(x64: None, everywhere: None) -> None:
     d, W = _draw(2, 3, 4), _draw(4, 5)
-    np.testing.assert_allclose(rows_product(d, W), d @ W, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(rows_product(d, W), np.asarray(d) @ np.asarray(W), rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("adjoint", [BPTT(), BPTT(block=3), Autodiff()], ids=str)
@@ -148,4 +148,4 @@ def test_more_rows_are_columns_where_no_products_are_kept(
         assert set(answers) == {(False, columns and wide and on_cpu)}
         answers.clear()
         jax.grad(lambda p, cell=cell, xs=xs: unfold(cell, p, xs).outputs.sum())(params)
-        assert {pays for products, pays in answers if products} <= {False}
+        assert {pays for products, pays in answers if products} == {False}

@@ -173,7 +173,7 @@ def _wider_than_state(cell: Driven, operands: Operands, x: Any) -> bool:
 
 
 def sharing_pays(A: jax.Array, B: jax.Array) -> bool:
-    """Whether cores are to share a product of two matrices, on a CPU that has more than one."""
+    """Whether cores are to share a product of two matrices: on a CPU, where it is large."""
     return jax.default_backend() == "cpu" and _shared(B.shape[1], A.size)
 
 
