@@ -19,8 +19,9 @@ def test_its_python_runs_in_the_order_of_the_page(capsys):
     before, after = float(names["value"]), float(names["loss"](names["params"]))
     assert after < before  # one step of the optimizer lowers the loss
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(names["grads"]))
+    printed = capsys.readouterr().out
     for shown in re.findall(r"print\(.*\)  # (.*)", README):
-        assert shown in capsys.readouterr().out
+        assert shown in printed
 
 
 def test_its_links_and_files_exist():

@@ -2,6 +2,7 @@
 
 from jaxrnn.training.batches import FitBatches, fit_batches
 from jaxrnn.training.checkpoints import create_run, load_configuration, load_parameters, save_parameters
+from jaxrnn.training.data_parallel import map_batch, value_and_grad
 from jaxrnn.training.devices import use_all_cores
 from jaxrnn.training.evaluation import compile_evaluation
 from jaxrnn.training.fit import Fit, fit
@@ -25,6 +26,8 @@ __all__ = [
     "load_parameters",
     "make_optimizer",
     "make_train_step",
+    "map_batch",
     "save_parameters",
     "use_all_cores",
+    "value_and_grad",
 ]
