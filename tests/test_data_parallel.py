@@ -73,6 +73,14 @@ def test_map_batch_is_the_function(rng, key, devices):
     agree(on(lambda *given: run(*given)[0].sum((0, 2)))(params, xs, lengths), wanted[0].sum((0, 2)))
 
 
+def test_what_is_not_gathered_stays_divided_and_goes_on(rng, key):
+    params, (xs, _) = CELL.init(key), batch_of(rng)
+    twice = map_batch(lambda _, xs: 2 * xs, gather=False, devices=jax.devices()[:2])
+    found = twice(params, twice(params, xs))
+    assert [shard.data.shape for shard in found.addressable_shards] == [(5, 3, 2)] * 2
+    np.testing.assert_array_equal(found, 4 * xs)
+
+
 def test_a_loop_of_thousands_of_steps_ends_where_that_of_one_device_does():
     xs = np.linspace(-1, 1, 12, dtype=np.float32).reshape(2, 6)
 

@@ -53,7 +53,7 @@ def build(task: Task, device: str) -> Entrant:
     return Entrant(
         params=params,
         xs=devices.place(mesh, task.xs, devices.BY_COLUMN),
-        forward=map_batch(apply),
+        forward=map_batch(apply, gather=False),
         gradient=lambda params, xs: gradient(params, xs)[1],
         training=training,
         wait=jax.block_until_ready,
@@ -61,5 +61,6 @@ def build(task: Task, device: str) -> Entrant:
         weights=weights,
         trained=lambda result: weights(adam.first_gradient(result)),
         reference=reference.own,
-        note=f"a device for each of {mesh.size} cores, the batch divided, as `training.fit` does after use_all_cores()",
+        note=f"a device for each of {mesh.size} cores, the batch divided: `training.map_batch` (outputs left divided), "
+        "`training.value_and_grad`, and the step of `training.fit`",
     )

@@ -62,12 +62,16 @@ def value_and_grad(
         use_all_cores()  # before anything else uses JAX
         value, grads = value_and_grad(loss)(params, xs, ys)
     """
-    divided = _Divided("value_and_grad", partial(_gradient, loss), in_axes, devices)
+    divided = _Divided("value_and_grad", jax.value_and_grad(loss), _gradient, in_axes, devices)
     return lambda params, *batch: divided(params, batch)
 
 
 def map_batch(
-    function: Callable[..., Any], *, in_axes: Sequence[Any] | None = None, devices: Sequence[Device] | None = None
+    function: Callable[..., Any],
+    *,
+    in_axes: Sequence[Any] | None = None,
+    gather: bool = True,
+    devices: Sequence[Device] | None = None,
 ) -> Callable[..., Any]:
     """`function(params, *batch)` with the batch divided among the devices, such as a forward pass on all cores.
 
@@ -75,10 +79,14 @@ def map_batch(
         function: it gives arrays, each of which holds the batch along one of its axes; what it gives for a sequence
             must not depend on the others.
         in_axes: as of `value_and_grad`.
+        gather: whether to bring what the devices find to the first of them. That takes a copy of it; without it every
+            share stays where it was found, in arrays divided along the batch: for `np.asarray`, or for `map_batch` and
+            `value_and_grad` again, where nothing moves. A program that adds such arrays up across the batch has CPU
+            devices wait for one another, which they may do for good.
         devices: default: those there are; as many are used as divide the batch.
 
     Returns:
-        `f(params, *batch)`: the same as the function gives, on the first device. It compiles anew for other shapes.
+        `f(params, *batch)`: the same as the function gives. It compiles anew for other shapes.
 
     Raises:
         TypeError: when called, under `jax.jit` or another transformation.
@@ -89,7 +97,7 @@ def map_batch(
     Example:
         outputs = map_batch(lambda params, xs: unfold(net, params, xs).outputs)(params, xs)
     """
-    divided = _Divided("map_batch", partial(_map, function), in_axes, devices)
+    divided = _Divided("map_batch", function, partial(_map, gather), in_axes, devices)
     return lambda params, *batch: divided(params, batch)
 
 
@@ -97,9 +105,15 @@ class _Divided:
     """A function of parameters and a batch, compiled for the shapes that it meets."""
 
     def __init__(
-        self, name: str, make: Callable[..., Compiled], in_axes: Sequence[Any] | None, devices: Sequence[Device] | None
+        self,
+        name: str,
+        function: Callable[..., Any],
+        make: Callable[..., Compiled],
+        in_axes: Sequence[Any] | None,
+        devices: Sequence[Device] | None,
     ):
-        self.name, self.make, self.in_axes, self.devices = name, make, in_axes, devices
+        self.name, self.function, self.make, self.in_axes, self.devices = name, function, make, in_axes, devices
+        self.alone: Compiled | None = None  # on one device
         self.programs: dict[Any, Compiled] = {}
 
     def __call__(self, params: Params, batch: tuple[Any, ...]) -> Any:
@@ -109,13 +123,18 @@ class _Divided:
                 "jax.jit and other transformations"
             )
         axes = self._axes(batch)
-        mesh = make_mesh(choose(self._size(batch, axes), self.devices))
+        first, *others = devices = choose(self._size(batch, axes), self.devices)
+        if not others:
+            self.alone = self.alone or jax.jit(self.function, compiler_options=options(first))
+            params, batch = jax.device_put((params, batch), first)
+            return self.alone(params, *batch)
+        mesh = make_mesh(devices)
         specs = jax.tree.map(_spec, axes)
         params, batch = _everywhere(mesh, params), jax.tree.map(partial(_put, mesh), batch, specs)
         leaves, structure = jax.tree.flatten((params, batch))
         known = mesh, structure, *map(jax.typeof, leaves)
         if known not in self.programs:
-            self.programs[known] = self.make(mesh, specs, params, batch)
+            self.programs[known] = self.make(self.function, mesh, specs, params, batch)
         return self.programs[known](params, *batch)
 
     def _axes(self, batch: tuple[Any, ...]) -> Any:
@@ -174,7 +193,11 @@ def _put(mesh: Mesh, a: Any, spec: PartitionSpec) -> Any:
 
 def _compile(f: Callable[..., Any], out: Any, mesh: Mesh, specs: Any, params: Params, batch: tuple[Any, ...]) -> Any:
     """The program that each device runs on its share."""
-    program = jax.jit(on_each(f, mesh, (EVERYWHERE, *specs), out)).lower(params, *batch).compile(options(mesh))
+    program = (
+        jax.jit(on_each(f, mesh, (EVERYWHERE, *specs), out))
+        .lower(params, *batch)
+        .compile(options(mesh.devices.flat[0]))
+    )
     return without_collectives(program) if wait_for_none(mesh) else program
 
 
@@ -186,35 +209,35 @@ def _shares(mesh: Mesh, tree: Any) -> list[Any]:
     return [own, *(jax.device_put(share, mesh.devices.flat[0]) for share in others)]
 
 
-def _gradient(loss: Callable[..., Any], mesh: Mesh, specs: Any, params: Params, batch: tuple[Any, ...]) -> Compiled:
+def _gradient(f: Callable[..., Any], mesh: Mesh, specs: Any, params: Params, batch: tuple[Any, ...]) -> Compiled:
     """The mean of the devices' values and gradients."""
     unravel: list[Any] = []
 
-    def whole(params: Params, *batch: Any) -> Any:
-        found = jax.value_and_grad(loss)(params, *batch)
-        return jax.lax.pmean(found, AXIS) if mesh.size > 1 else found
+    def mean_of_all(params: Params, *batch: Any) -> Any:
+        return jax.lax.pmean(f(params, *batch), AXIS)
 
     def own(params: Params, *batch: Any) -> jax.Array:
-        flat, back = ravel_pytree(jax.value_and_grad(loss)(params, *batch))
+        flat, back = ravel_pytree(f(params, *batch))
         unravel[:] = [back]
         return flat[None]
 
     if not wait_for_none(mesh):
-        inside = _compile(whole, EVERYWHERE, mesh, specs, params, batch)
+        inside = _compile(mean_of_all, EVERYWHERE, mesh, specs, params, batch)
         return lambda *given: on_first(inside(*given))
     outside = _compile(own, BY_ROW, mesh, specs, params, batch)
     mean = jax.jit(lambda shares: unravel[0](sum(share[0] for share in shares) / len(shares)))
     return lambda *given: mean(_shares(mesh, outside(*given)))
 
 
-def _map(function: Callable[..., Any], mesh: Mesh, specs: Any, params: Params, batch: tuple[Any, ...]) -> Compiled:
+def _map(
+    gather: bool, f: Callable[..., Any], mesh: Mesh, specs: Any, params: Params, batch: tuple[Any, ...]
+) -> Compiled:
     """What the devices find, put together."""
     share = jax.tree.map(partial(_share, mesh.size), batch, specs)
-    whole, own = (jax.eval_shape(function, params, *given) for given in (batch, share))
-    axes = jax.tree.map(_differing, whole, own) if mesh.size > 1 else jax.tree.map(lambda _: WHOLE, whole)
-    program = _compile(function, jax.tree.map(_spec, axes), mesh, specs, params, batch)
-    if mesh.size == 1:
-        return lambda *given: on_first(program(*given))
+    axes = jax.tree.map(_differing, *(jax.eval_shape(f, params, *given) for given in (batch, share)))
+    program = _compile(f, jax.tree.map(_spec, axes), mesh, specs, params, batch)
+    if not gather:
+        return program
     join = jax.jit(lambda shares: jax.tree.map(lambda axis, *a: jnp.concatenate(a, axis), axes, *shares))
     return lambda *given: join(_shares(mesh, program(*given)))
 

@@ -129,9 +129,9 @@ def _own_gradients(mesh: Mesh, loss: Loss, train_state: TrainState, batch: Batch
     return grads, train_state._replace(key=jax.random.split(key)[0]), metrics
 
 
-def options(mesh: Mesh) -> dict[str, Any] | None:
-    """What a program is compiled with."""
-    return COMPILER_OPTIONS if mesh.devices.flat[0].platform == "cpu" else None
+def options(device: Device) -> dict[str, Any] | None:
+    """What a program for such a device is compiled with."""
+    return COMPILER_OPTIONS if device.platform == "cpu" else None
 
 
 def wait_for_none(mesh: Mesh) -> bool:
@@ -149,7 +149,7 @@ def _averaged_inside(
         return update(optimizer, train_state, grads), metrics
 
     step = on_each(step, mesh, (TRAIN_STATE, of_batch(batch)), (TRAIN_STATE, BY_ROW))
-    return jax.jit(step, donate_argnums=0).lower(train_state, batch).compile(options(mesh))
+    return jax.jit(step, donate_argnums=0).lower(train_state, batch).compile(options(mesh.devices.flat[0]))
 
 
 def _averaged_outside(
@@ -167,7 +167,7 @@ def _averaged_outside(
         return update(optimizer, train_state, unravel(mean))
 
     own = jax.jit(on_each(own, mesh, (TRAIN_STATE, of_batch(batch)), (BY_ROW, BY_ROW, EVERYWHERE, BY_ROW)))
-    own = without_collectives(own.lower(train_state, batch).compile(options(mesh)))
+    own = without_collectives(own.lower(train_state, batch).compile(options(mesh.devices.flat[0])))
     move = jax.jit(on_each(move, mesh, (TRAIN_STATE, EVERYWHERE), TRAIN_STATE), donate_argnums=0)
     mean = jax.ShapeDtypeStruct(flat.shape, flat.dtype, sharding=everywhere)
     move = without_collectives(move.lower(train_state, mean).compile())
