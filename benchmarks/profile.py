@@ -18,10 +18,12 @@ from typing import Any
 import jax
 
 from benchmarks import rivals, tables
-from benchmarks.against_rivals import PASSES, shape_of
+from benchmarks.against_rivals import shape_of
+from benchmarks.report import CORES
 from benchmarks.task import GATES, Shape, draw
 
 CALLS = 5
+PASSES = "forward", "gradient"  # one program each
 TRACED: Any = {"xla_cpu_enable_xprof_traceme": True}
 KINDS = "pointwise", "slices and copies"
 PRODUCT = re.compile(r" dot\(|__ynn_fusion|custom-call\(")
@@ -65,7 +67,9 @@ def _wanted(text: str) -> tuple[str, Shape, str]:
     """CELL:T,B,D,H:PASS as the command line has it."""
     parts = text.split(":")
     if len(parts) != 3 or parts[0] not in GATES or parts[2] not in PASSES:
-        raise argparse.ArgumentTypeError(f"{text!r}: pass CELL:T,B,D,H:PASS, such as lstm:128,32,64,128:forward")
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: pass CELL:T,B,D,H:PASS, such as lstm:128,32,64,128:forward; passes are {', '.join(PASSES)}"
+        )
     return parts[0], shape_of(parts[1]), parts[2]
 
 
@@ -73,7 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> str:
     """Print a table of what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description="Where the time of a pass goes.")
     parser.add_argument("passes", nargs="+", type=_wanted, metavar="CELL:T,B,D,H:PASS")
-    parser.add_argument("--rivals", nargs="+", choices=[n for n in rivals.RIVALS if n != "torch"], default=[])
+    parser.add_argument(
+        "--rivals", nargs="+", choices=[name for name in rivals.RIVALS if name not in ("torch", CORES)], default=[]
+    )
     chosen = parser.parse_args(arguments)
     rows = []
     for cell, shape, which in chosen.passes:

@@ -1,5 +1,6 @@
 """A product that cores share: the same values, derivatives and batches as `A @ B`, and where it is used."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -19,13 +20,20 @@ def _draw(*shape: int) -> jax.Array:
 
 
 @pytest.fixture
-def everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def anew() -> Iterator[None]:
+    """Programs that were traced under other sizes are left neither to this test nor to the next."""
+    jax.clear_caches()
+    yield
+    jax.clear_caches()
+
+
+@pytest.fixture
+def everywhere(anew: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Columns and shared products, however small."""
     monkeypatch.setattr(sizes, "COLUMNS", (1, 64))
     monkeypatch.setattr(sizes, "SHARED", (1, 1))
     monkeypatch.setattr(sizes, "SHARED_BACK", (1, 64))
     monkeypatch.setattr(sizes, "TURNED", (1, 0))
-    jax.clear_caches()
 
 
 @pytest.mark.parametrize("sizes_of", [(1, 1, 1), (3, 5, 2), (7, 1, 4), (16, 32, 8)])
@@ -62,6 +70,13 @@ def test_a_large_product_is_shared_and_a_small_one_is_not() -> None:
     assert convolves(512, 128, 32) == on_cpu
     assert not convolves(512, 1024, 8)
     assert not convolves(128, 64, 32)
+
+
+@pytest.mark.parametrize("dtypes", [("bfloat16", "float32"), ("float32", "bfloat16"), ("bfloat16", "bfloat16")])
+def test_other_types_than_float32_are_not_shared(dtypes: tuple[str, str]) -> None:
+    A, B = jnp.ones((512, 128), dtypes[0]), jnp.ones((128, 32), dtypes[1])
+    assert "convolution" not in jax.jit(product).lower(A, B).as_text()
+    assert product(A, B).dtype == (A @ B).dtype
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "BF16_BF16_F32", "float32"])
@@ -129,7 +144,7 @@ def test_an_ensemble_and_second_derivatives(everywhere: None) -> None:
 
 @pytest.mark.parametrize(("batch", "columns"), [((128,), True), ((300,), False)])
 def test_more_rows_are_columns_where_no_products_are_kept(
-    batch: Any, columns: bool, monkeypatch: pytest.MonkeyPatch
+    batch: Any, columns: bool, anew: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Forward passes alone, of cells with several gates."""
     answers: list[tuple[bool, bool]] = []

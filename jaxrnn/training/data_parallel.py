@@ -1,5 +1,6 @@
 """Functions of a batch on all devices at once, for a training loop of one's own: every device takes its share."""
 
+import operator
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -8,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import core
-from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxrnn.training.devices import (
@@ -22,17 +22,17 @@ from jaxrnn.training.devices import (
     on_first,
     options,
     place,
+    refuse_collectives,
     wait_for_none,
-    without_collectives,
 )
 from jaxrnn.training.state import Params
 
-WHOLE: Any = object()  # in place of an axis, of what every device gets all of
-Compiled = Callable[..., Any]
+Axes = int | None | Sequence[Any]
+Program = tuple[Callable[..., Any], Callable[[Any], Any]]  # what devices run, and what is made of what they find
 
 
 def value_and_grad(
-    loss: Callable[..., jax.Array], *, in_axes: Sequence[Any] | None = None, devices: Sequence[Device] | None = None
+    loss: Callable[..., jax.Array], *, in_axes: Axes = 1, devices: Sequence[Device] | None = None
 ) -> Callable[..., tuple[jax.Array, Params]]:
     """`jax.value_and_grad` of a mean over a batch, the batch divided among the devices.
 
@@ -45,31 +45,38 @@ def value_and_grad(
         loss: `loss(params, *batch)`, a scalar: the mean, over the sequences of a batch, of a number for each. Of
             another reduction (a sum, a mean over all steps where lengths differ) the mean over shares is another number
             than that of the whole batch.
-        in_axes: for each argument after params the axis along which its arrays hold the batch, or None where every
-            device gets all of it, such as a key (all devices then draw the same), as in `jax.vmap`. Default: 1 for
-            arrays of two axes or more, such as `(time, batch, features)`, 0 for those of one, such as lengths.
-        devices: default: those there are; as many are used as divide the batch.
+        in_axes: the axis, counted from 0, along which each argument after params holds the batch, as in `jax.vmap`: a
+            number for all of them, or one for each; None for what every device gets whole, such as class weights or a
+            key (all devices then draw the same); for an argument with several arrays also a tree of these. Default: 1,
+            for `(time, batch, ...)`.
+        devices: default: those of this process; as many are used as divide the batch.
 
     Returns:
-        `f(params, *batch) -> (value, gradients)`, on the first device. It compiles anew for other shapes.
+        `f(params, *batch) -> (value, gradients)`, on the first device. It compiles anew for other shapes: keep it, and
+        call it again.
 
     Raises:
-        TypeError: when called, under `jax.jit` or another transformation.
-        ValueError: when called, without an array that holds a batch, or with batches of different sizes; with a loss
-            in which devices speak to one another, on CPU.
+        TypeError: when called, under `jax.jit` or another transformation; axes that are no whole numbers.
+        ValueError: when called, with arrays that hold no batch, or batches of different sizes; with a loss in which
+            devices speak to one another, on several devices of a CPU.
 
     Example:
         use_all_cores()  # before anything else uses JAX
-        value, grads = value_and_grad(loss)(params, xs, ys)
+        gradient = value_and_grad(loss, in_axes=(1, 0))  # of loss(params, xs, lengths)
+        value, grads = gradient(params, xs, lengths)
     """
-    divided = _Divided("value_and_grad", jax.value_and_grad(loss), _gradient, in_axes, devices)
-    return lambda params, *batch: divided(params, batch)
+    divided = _Divided("value_and_grad", jax.value_and_grad(loss), _mean, in_axes, devices)
+
+    def gradient(params: Params, *batch: Any) -> tuple[jax.Array, Params]:
+        return divided(params, batch)
+
+    return gradient
 
 
 def map_batch(
     function: Callable[..., Any],
     *,
-    in_axes: Sequence[Any] | None = None,
+    in_axes: Axes = 1,
     gather: bool = True,
     devices: Sequence[Device] | None = None,
 ) -> Callable[..., Any]:
@@ -83,122 +90,211 @@ def map_batch(
             share stays where it was found, in arrays divided along the batch: for `np.asarray`, or for `map_batch` and
             `value_and_grad` again, where nothing moves. A program that adds such arrays up across the batch has CPU
             devices wait for one another, which they may do for good.
-        devices: default: those there are; as many are used as divide the batch.
+        devices: default: those of this process; as many are used as divide the batch.
 
     Returns:
-        `f(params, *batch)`: the same as the function gives. It compiles anew for other shapes.
+        `f(params, *batch)`: the same as the function gives. It compiles anew for other shapes: keep it, and call it
+        again.
 
     Raises:
-        TypeError: when called, under `jax.jit` or another transformation.
-        ValueError: when called, without an array that holds a batch, or with batches of different sizes; on
-            several devices, with a function that gives an array without a batch, or, on CPU, in which devices speak to
-            one another.
+        TypeError: when called, under `jax.jit` or another transformation; axes that are no whole numbers.
+        ValueError: when called, with arrays that hold no batch, or batches of different sizes; on several devices, with
+            a function that gives an array without a batch, or, on CPU, in which devices speak to one another.
 
     Example:
-        outputs = map_batch(lambda params, xs: unfold(net, params, xs).outputs)(params, xs)
+        forward = map_batch(lambda params, xs: unfold(net, params, xs).outputs)
+        outputs = forward(params, xs)
     """
     divided = _Divided("map_batch", function, partial(_map, gather), in_axes, devices)
-    return lambda params, *batch: divided(params, batch)
+
+    def mapped(params: Params, *batch: Any) -> Any:
+        return divided(params, batch)
+
+    return mapped
 
 
 class _Divided:
-    """A function of parameters and a batch, compiled for the shapes that it meets."""
+    """A function of parameters and a batch, with its programs for one device and for several."""
 
     def __init__(
         self,
         name: str,
         function: Callable[..., Any],
-        make: Callable[..., Compiled],
-        in_axes: Sequence[Any] | None,
+        make: Callable[..., Program],
+        in_axes: Axes,
         devices: Sequence[Device] | None,
     ):
         self.name, self.function, self.make, self.in_axes, self.devices = name, function, make, in_axes, devices
-        self.alone: Compiled | None = None  # on one device
-        self.programs: dict[Any, Compiled] = {}
+        self.alone: Callable[..., Any] | None = None  # on one device
+        self.programs: dict[Any, Program] = {}  # on several, by these and what is divided; `jax.jit` knows of shapes
 
     def __call__(self, params: Params, batch: tuple[Any, ...]) -> Any:
-        if any(isinstance(a, core.Tracer) for a in jax.tree.leaves((params, batch))):
+        self._refuse_tracers((params, batch, _zero()))
+        specs = self._specs(batch)
+        size = self._size(batch, specs)
+        first, *others = devices = choose(size, jax.local_devices() if self.devices is None else self.devices)
+        if not others:
+            if self.alone is None:
+                self.alone = jax.jit(self.function, compiler_options=options(first))
+            return self.alone(*jax.device_put((params, *batch), first))
+        mesh = make_mesh(devices)
+        known = mesh, jax.tree.structure(batch), *_leaves(specs)
+        if known not in self.programs:
+            self.programs[known] = self.make(self.function, mesh, specs)
+        program, finish = self.programs[known]
+        found = program(_everywhere(mesh, params), *jax.tree.map(partial(_put, mesh), batch, specs))
+        self._refuse_tracers(found)
+        return finish(found)
+
+    def _refuse_tracers(self, tree: Any) -> None:
+        if any(isinstance(a, core.Tracer) for a in jax.tree.leaves(tree)):
             raise TypeError(
                 f"{self.name}: it runs a program on each device and cannot be part of another: call it outside of "
                 "jax.jit and other transformations"
             )
-        axes = self._axes(batch)
-        first, *others = devices = choose(self._size(batch, axes), self.devices)
-        if not others:
-            self.alone = self.alone or jax.jit(self.function, compiler_options=options(first))
-            params, batch = jax.device_put((params, batch), first)
-            return self.alone(params, *batch)
-        mesh = make_mesh(devices)
-        specs = jax.tree.map(_spec, axes)
-        params, batch = _everywhere(mesh, params), jax.tree.map(partial(_put, mesh), batch, specs)
-        leaves, structure = jax.tree.flatten((params, batch))
-        known = mesh, structure, *map(jax.typeof, leaves)
-        if known not in self.programs:
-            self.programs[known] = self.make(self.function, mesh, specs, params, batch)
-        return self.programs[known](params, *batch)
 
-    def _axes(self, batch: tuple[Any, ...]) -> Any:
-        """Where every array of the batch holds its sequences."""
-        if self.in_axes is None:
-            return jax.tree.map(_usual, batch)
-        if len(self.in_axes) != len(batch):
+    def _specs(self, batch: tuple[Any, ...]) -> Any:
+        """How every array of the batch is divided."""
+        axes = self.in_axes
+        if axes is None or isinstance(axes, int):
+            axes = (axes,) * len(batch)
+        if len(axes) != len(batch):
             raise ValueError(
-                f"{self.name}: in_axes has an entry for each argument after params, got {self.in_axes!r} for "
-                f"{len(batch)} arguments"
+                f"{self.name}: in_axes is one number, or has an entry for each argument after params, got "
+                f"{self.in_axes!r} for {len(batch)} arguments"
             )
-        axes = jax.tree.broadcast(tuple(self.in_axes), batch, is_leaf=lambda axis: axis is None)
-        return jax.tree.map(lambda axis: WHOLE if axis is None else axis, axes, is_leaf=lambda axis: axis is None)
+        specs = jax.tree.map(self._spec, tuple(axes), is_leaf=lambda axis: axis is None)
+        return jax.tree.broadcast(specs, batch, is_leaf=_is_spec)
 
-    def _size(self, batch: tuple[Any, ...], axes: Any) -> int:
+    def _spec(self, axis: Any) -> PartitionSpec:
+        if axis is None:
+            return EVERYWHERE
+        try:
+            place = -1 if isinstance(axis, bool) else operator.index(axis)
+        except TypeError:
+            place = -1
+        if place < 0:
+            raise TypeError(
+                f"{self.name}: in_axes has axes, whole numbers from 0 on, or None, got {axis!r} in {self.in_axes!r}"
+            )
+        return PartitionSpec(*[None] * place, AXIS)
+
+    def _size(self, batch: tuple[Any, ...], specs: Any) -> int:
         """How many sequences there are."""
-        held = [(np.shape(a), axis) for a, axis in zip(*map(jax.tree.leaves, (batch, axes)), strict=True)]
-        held = [(shape, axis) for shape, axis in held if axis is not WHOLE]
-        sizes = {shape[axis] if 0 <= axis < len(shape) else 0 for shape, axis in held}
+        pairs = zip(jax.tree.leaves(batch), _leaves(specs), strict=True)
+        held = [(np.shape(a), len(spec) - 1) for a, spec in pairs if spec != EVERYWHERE]
+        sizes = {shape[axis] if axis < len(shape) else 0 for shape, axis in held}
         if len(sizes) != 1 or 0 in sizes:
             given = ", ".join(f"{shape} with {axis}" for shape, axis in held) or "none"
             raise ValueError(
                 f"{self.name}: every array of a batch must hold as many sequences, at least one, along its axis in "
-                f"in_axes (default: 1, and 0 of arrays with one axis), got {given}"
+                f"in_axes (None: every device gets all of it), got {given}"
             )
         return sizes.pop()
 
 
-def _usual(a: Any) -> Any:
-    """The axis of a batch, where none is named."""
-    return min(np.ndim(a) - 1, 1) if np.ndim(a) else WHOLE
+@jax.jit
+def _zero() -> jax.Array:
+    """A number, which is a tracer where a program is being traced."""
+    return jnp.zeros(())
 
 
-def _spec(axis: Any) -> PartitionSpec:
-    return EVERYWHERE if axis is WHOLE else PartitionSpec(*[None] * axis, AXIS)
+def _is_spec(node: Any) -> bool:
+    return isinstance(node, PartitionSpec)
+
+
+def _leaves(specs: Any) -> list[PartitionSpec]:
+    return jax.tree.leaves(specs, is_leaf=_is_spec)
 
 
 def _everywhere(mesh: Mesh, tree: Any) -> Any:
-    """Copies of the arrays on every device; what is there already stays."""
+    """Copies of the arrays on every device; what is there already stays, and so do numbers, which have no place."""
     sharding = NamedSharding(mesh, EVERYWHERE)
     leaves, structure = jax.tree.flatten(tree)
-    if all(isinstance(a, jax.Array) and a.sharding == sharding for a in leaves):
-        return tree
-    leaves = [jnp.asarray(a) for a in leaves]
-    copies = zip(*(jax.device_put(leaves, device) for device in mesh.devices.flat), strict=True)
-    put = [jax.make_array_from_single_device_arrays(c[0].shape, sharding, list(c)) for c in copies]
-    return jax.tree.unflatten(structure, put)
+    moving = [
+        k
+        for k, a in enumerate(leaves)
+        if not isinstance(a, bool | int | float | complex) and getattr(a, "sharding", None) != sharding
+    ]
+    arrays = [jnp.asarray(leaves[k]) for k in moving]
+    copies = zip(*(jax.device_put(arrays, device) for device in mesh.devices.flat), strict=True)
+    for k, c in zip(moving, copies, strict=True):
+        leaves[k] = jax.make_array_from_single_device_arrays(c[0].shape, sharding, list(c))
+    return jax.tree.unflatten(structure, leaves)
 
 
 def _put(mesh: Mesh, a: Any, spec: PartitionSpec) -> Any:
     """An array of the batch on the devices; what is there already stays."""
+    sharding = NamedSharding(mesh, spec)
     if spec == EVERYWHERE:
         return _everywhere(mesh, a)
-    return a if isinstance(a, jax.Array) and a.sharding == NamedSharding(mesh, spec) else place(mesh, a, spec)
+    if getattr(a, "sharding", None) == sharding:
+        return a
+    return place(mesh, a, spec) if wait_for_none(mesh) else jax.device_put(a, sharding)
 
 
-def _compile(f: Callable[..., Any], out: Any, mesh: Mesh, specs: Any, params: Params, batch: tuple[Any, ...]) -> Any:
-    """The program that each device runs on its share."""
-    program = (
-        jax.jit(on_each(f, mesh, (EVERYWHERE, *specs), out))
-        .lower(params, *batch)
-        .compile(options(mesh.devices.flat[0]))
-    )
-    return without_collectives(program) if wait_for_none(mesh) else program
+def _divided(f: Callable[..., Any], mesh: Mesh, specs: Any, out: Any, given: tuple[Any, ...]) -> Any:
+    """What the devices find, put together as `out` says, within a program."""
+    run = on_each(f, mesh, (EVERYWHERE, *specs), out)
+    if wait_for_none(mesh):
+        refuse_collectives(jax.make_jaxpr(run)(*given))
+    return run(*given)
+
+
+def _mean(f: Callable[..., Any], mesh: Mesh, specs: Any) -> Program:
+    """The mean over the devices of what they find."""
+
+    def inside(*given: Any) -> Any:
+        return _divided(lambda *share: jax.lax.pmean(f(*share), AXIS), mesh, specs, EVERYWHERE, given)
+
+    def apart(*given: Any) -> Any:
+        return _divided(lambda *share: _row(f(*share)), mesh, specs, BY_ROW, given)
+
+    if not wait_for_none(mesh):
+        return _compiled(inside, mesh), on_first
+    return _compiled(apart, mesh), lambda found: _average(_shares(mesh, found))
+
+
+def _map(gather: bool, f: Callable[..., Any], mesh: Mesh, specs: Any) -> Program:
+    """What the devices find, put together along the batch."""
+
+    def divided(*given: Any) -> Any:
+        everything = jax.tree.map(lambda _: EVERYWHERE, specs, is_leaf=_is_spec)
+        whole, share = (_shapes(f, mesh, some, given) for some in (everything, specs))
+        return _divided(f, mesh, specs, jax.tree.map(partial(_along, mesh.size), whole, share), given)
+
+    def joined(found: Any) -> Any:
+        axes = tuple(a.sharding.spec.index(AXIS) for a in jax.tree.leaves(found))
+        return _join(axes, _shares(mesh, found))
+
+    return _compiled(divided, mesh), joined if gather else lambda found: found
+
+
+def _compiled(f: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
+    return jax.jit(f, compiler_options=options(mesh.devices.flat[0]))
+
+
+def _row(tree: Any) -> Any:
+    """Each array as a row of one that has a row for each device."""
+    return jax.tree.map(lambda a: jnp.asarray(a)[None], tree)
+
+
+def _shapes(f: Callable[..., Any], mesh: Mesh, specs: Any, given: tuple[Any, ...]) -> Any:
+    """Shapes of what a device finds of that much of the batch."""
+    rows = on_each(lambda *some: _row(f(*some)), mesh, (EVERYWHERE, *specs), BY_ROW)
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), jax.eval_shape(rows, *given))
+
+
+def _along(devices: int, whole: jax.ShapeDtypeStruct, share: jax.ShapeDtypeStruct) -> PartitionSpec:
+    """The axis along which what a function gives holds the batch: shorter for a share, by as much as the batch is."""
+    pairs = list(zip(whole.shape, share.shape, strict=False))
+    axes = [k for k, (many, few) in enumerate(pairs) if many != few]
+    if len(axes) != 1 or whole.ndim != share.ndim or whole.shape[axes[0]] != devices * share.shape[axes[0]]:
+        raise ValueError(
+            "map_batch: the function must give arrays that hold the batch along one of their axes, got shape "
+            f"{whole.shape} for the whole batch and {share.shape} for a device's share"
+        )
+    return PartitionSpec(*[None] * axes[0], AXIS)
 
 
 def _shares(mesh: Mesh, tree: Any) -> list[Any]:
@@ -209,51 +305,14 @@ def _shares(mesh: Mesh, tree: Any) -> list[Any]:
     return [own, *(jax.device_put(share, mesh.devices.flat[0]) for share in others)]
 
 
-def _gradient(f: Callable[..., Any], mesh: Mesh, specs: Any, params: Params, batch: tuple[Any, ...]) -> Compiled:
-    """The mean of the devices' values and gradients."""
-    unravel: list[Any] = []
-
-    def mean_of_all(params: Params, *batch: Any) -> Any:
-        return jax.lax.pmean(f(params, *batch), AXIS)
-
-    def own(params: Params, *batch: Any) -> jax.Array:
-        flat, back = ravel_pytree(f(params, *batch))
-        unravel[:] = [back]
-        return flat[None]
-
-    if not wait_for_none(mesh):
-        inside = _compile(mean_of_all, EVERYWHERE, mesh, specs, params, batch)
-        return lambda *given: on_first(inside(*given))
-    outside = _compile(own, BY_ROW, mesh, specs, params, batch)
-    mean = jax.jit(lambda shares: unravel[0](sum(share[0] for share in shares) / len(shares)))
-    return lambda *given: mean(_shares(mesh, outside(*given)))
+@jax.jit
+def _average(shares: list[Any]) -> Any:
+    # Divided before they are added: 16 bits hold the mean where they may not hold the sum.
+    return jax.tree.map(lambda *rows: sum(row[0] / len(rows) for row in rows), *shares)
 
 
-def _map(
-    gather: bool, f: Callable[..., Any], mesh: Mesh, specs: Any, params: Params, batch: tuple[Any, ...]
-) -> Compiled:
-    """What the devices find, put together."""
-    share = jax.tree.map(partial(_share, mesh.size), batch, specs)
-    axes = jax.tree.map(_differing, *(jax.eval_shape(f, params, *given) for given in (batch, share)))
-    program = _compile(f, jax.tree.map(_spec, axes), mesh, specs, params, batch)
-    if not gather:
-        return program
-    join = jax.jit(lambda shares: jax.tree.map(lambda axis, *a: jnp.concatenate(a, axis), axes, *shares))
-    return lambda *given: join(_shares(mesh, program(*given)))
-
-
-def _share(devices: int, a: jax.Array, spec: PartitionSpec) -> jax.ShapeDtypeStruct:
-    """What a device has of an array."""
-    shape = [size // devices if k < len(spec) and spec[k] == AXIS else size for k, size in enumerate(a.shape)]
-    return jax.ShapeDtypeStruct(shape, a.dtype)
-
-
-def _differing(whole: jax.ShapeDtypeStruct, share: jax.ShapeDtypeStruct) -> int:
-    """The axis along which what a function gives for a share is shorter: that of the batch."""
-    axes = [k for k, (many, few) in enumerate(zip(whole.shape, share.shape, strict=True)) if many != few]
-    if len(axes) != 1:
-        raise ValueError(
-            "map_batch: the function must give arrays that hold the batch along one of their axes, got shape "
-            f"{whole.shape} for the whole batch and {share.shape} for a device's share"
-        )
-    return axes[0]
+@partial(jax.jit, static_argnums=0)
+def _join(axes: tuple[int, ...], shares: list[Any]) -> Any:
+    leaves, structure = zip(*map(jax.tree.flatten, shares), strict=True)
+    joined = [jnp.concatenate(parts, axis) for axis, *parts in zip(axes, *leaves, strict=True)]
+    return jax.tree.unflatten(structure[0], joined)

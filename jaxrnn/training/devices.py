@@ -31,7 +31,9 @@ TRAIN_STATE: Any = TrainState(*cast(Any, (EVERYWHERE, EVERYWHERE, BY_ROW, EVERYW
 
 # XLA's default is half of what AVX-512 has; other processors take what they have.
 COMPILER_OPTIONS = {"xla_cpu_prefer_vector_width": 512}
-COLLECTIVE = re.compile(r"\b(?:all-reduce|all-gather|all-to-all|reduce-scatter|collective-\w+)\b")
+COLLECTIVE = re.compile(r" (all-reduce|all-gather|all-to-all|reduce-scatter|collective-\w+?)(?:-start)?\(")
+ALONE = "axis_index", "pvary", "pcast"  # what has an axis' name, and asks nothing of its other devices
+SILENT = "a function that is divided among CPU devices must not speak to other devices"
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
@@ -52,6 +54,8 @@ def use_all_cores() -> None:
 def choose(batch: int, devices: Sequence[Device] | None = None) -> list[Device]:
     """The first n of the devices (default: all there are), n the largest number of them that divides the batch."""
     devices = jax.devices() if devices is None else list(devices)
+    if not devices or len(set(devices)) < len(devices):
+        raise ValueError(f"devices must be different ones, at least one, got {devices}")
     n = max(n for n in range(1, len(devices) + 1) if batch % n == 0)
     return list(devices[:n])
 
@@ -172,7 +176,7 @@ def _averaged_outside(
     mean = jax.ShapeDtypeStruct(flat.shape, flat.dtype, sharding=everywhere)
     move = without_collectives(move.lower(train_state, mean).compile())
     share = jax.ShapeDtypeStruct((1, *flat.shape), flat.dtype, sharding=jax.sharding.SingleDeviceSharding(first))
-    average = jax.jit(lambda shares: sum(s[0] for s in shares) / len(shares)).lower([share] * len(devices)).compile()
+    average = jax.jit(lambda shares: sum(s[0] / len(shares) for s in shares)).lower([share] * len(devices)).compile()
 
     def step(train_state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         grads, state, key, metrics = own(train_state, batch)
@@ -192,5 +196,20 @@ def without_collectives(program: Any) -> Any:
     """
     found = sorted(set(COLLECTIVE.findall(program.as_text())))
     if found:
-        raise ValueError(f"the loss must not speak to other devices on CPU, but it has {', '.join(found)}")
+        raise ValueError(f"{SILENT}, but it has {', '.join(found)}")
     return program
+
+
+def refuse_collectives(jaxpr: Any) -> None:
+    """Raise unless each device can run what is divided among the devices by itself.
+
+    Raises:
+        ValueError: it has a collective operation, which CPU devices may never come back from.
+    """
+    for equation in jaxpr.eqns:
+        named = str(equation.params.get("axes", "")) + str(equation.params.get("axis_name", ""))
+        if repr(AXIS) in named and equation.primitive.name not in ALONE:
+            raise ValueError(f"{SILENT}, but it has {equation.primitive.name}")
+        for inner in jax.tree.leaves(list(equation.params.values())):  # branches come as tuples
+            if hasattr(inner, "eqns"):
+                refuse_collectives(inner)

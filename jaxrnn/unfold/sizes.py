@@ -173,8 +173,9 @@ def _wider_than_state(cell: Driven, operands: Operands, x: Any) -> bool:
 
 
 def sharing_pays(A: jax.Array, B: jax.Array) -> bool:
-    """Whether cores are to share a product of two matrices: on a CPU, where it is large."""
-    return jax.default_backend() == "cpu" and _shared(B.shape[1], A.size)
+    """Whether cores are to share a product of two matrices of float32: on a CPU, where it is large."""
+    single = A.dtype == B.dtype == "float32"
+    return single and jax.default_backend() == "cpu" and _shared(B.shape[1], A.size)
 
 
 def _shared(columns: int, entries: int) -> bool:
