@@ -118,6 +118,21 @@ def test_cells_are_their_equations(cell: Any, adjoint: Any, everywhere: None) ->
         np.testing.assert_allclose(found, true, rtol=0, atol=2e-6 * np.abs(true).max())
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_product_of_the_way_back_is_shared(shared: bool, anew: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """λ Wᵀ alone: no pass is in columns."""
+    monkeypatch.setattr(sizes, "COLUMNS", (65, 64))
+    monkeypatch.setattr(sizes, "SHARED", (1, 1))
+    monkeypatch.setattr(sizes, "TURNED", (1, 0))
+    monkeypatch.setattr(sizes, "SHARED_BACK", (1, 64 if shared else 0))
+    cell = LSTM(2, 3)
+    params, xs = cell.init(jax.random.key(0)), _draw(5, 4, 2)
+    back = jax.jit(jax.grad(lambda p: unfold(cell, p, xs).outputs.sum()))
+    on_cpu = jax.default_backend() == "cpu"
+    assert ("convolution" in back.lower(params).as_text()) == (shared and on_cpu)
+    assert "convolution" not in jax.jit(lambda p: unfold(cell, p, xs).outputs).lower(params).as_text()
+
+
 def test_an_ensemble_and_second_derivatives(everywhere: None) -> None:
     """`vmap` over parameters, and a derivative of a derivative: as without shared products."""
     cell = GRU(2, 3)

@@ -56,9 +56,9 @@ def value_and_grad(
         call it again.
 
     Raises:
-        TypeError: when called, under `jax.jit` or another transformation; axes that are no whole numbers.
-        ValueError: when called, with arrays that hold no batch, or batches of different sizes; with a loss in which
-            devices speak to one another, on several devices of a CPU.
+        TypeError: when called, under `jax.jit`, or with arguments that are traced; axes that are no whole numbers.
+        ValueError: when called, with arrays that hold no batch, or batches of different sizes; under `jax.set_mesh`; on
+            several devices of a CPU, with a loss in which devices speak to one another.
 
     Example:
         use_all_cores()  # before anything else uses JAX
@@ -97,9 +97,10 @@ def map_batch(
         again.
 
     Raises:
-        TypeError: when called, under `jax.jit` or another transformation; axes that are no whole numbers.
-        ValueError: when called, with arrays that hold no batch, or batches of different sizes; on several devices, with
-            a function that gives an array without a batch, or, on CPU, in which devices speak to one another.
+        TypeError: when called, under `jax.jit`, or with arguments that are traced; axes that are no whole numbers.
+        ValueError: when called, with arrays that hold no batch, or batches of different sizes; under `jax.set_mesh`; on
+            several devices, with a function that gives an array without an axis that is the batch (steps and sequences
+            in one axis are none), or, on CPU, in which devices speak to one another.
 
     Example:
         forward = map_batch(lambda params, xs: unfold(net, params, xs).outputs)
@@ -124,19 +125,22 @@ class _Divided:
         in_axes: Axes,
         devices: Sequence[Device] | None,
     ):
-        self.name, self.function, self.make, self.in_axes, self.devices = name, function, make, in_axes, devices
+        self.name, self.function, self.make, self.in_axes = name, function, make, in_axes
+        self.devices = None if devices is None else tuple(devices)
         self.alone: Callable[..., Any] | None = None  # on one device
         self.programs: dict[Any, Program] = {}  # on several, by these and what is divided; `jax.jit` knows of shapes
 
     def __call__(self, params: Params, batch: tuple[Any, ...]) -> Any:
         self._refuse_tracers((params, batch, _zero()))
+        if not jax.sharding.get_abstract_mesh().empty:
+            raise ValueError(f"{self.name}: it has a mesh of its own: call it outside of jax.set_mesh")
         specs = self._specs(batch)
         size = self._size(batch, specs)
         first, *others = devices = choose(size, jax.local_devices() if self.devices is None else self.devices)
         if not others:
             if self.alone is None:
                 self.alone = jax.jit(self.function, compiler_options=options(first))
-            return self.alone(*jax.device_put((params, *batch), first))
+            return self.alone(*jax.tree.map(partial(_on_one, first), (params, *batch)))
         mesh = make_mesh(devices)
         known = mesh, jax.tree.structure(batch), *_leaves(specs)
         if known not in self.programs:
@@ -156,7 +160,7 @@ class _Divided:
     def _specs(self, batch: tuple[Any, ...]) -> Any:
         """How every array of the batch is divided."""
         axes = self.in_axes
-        if axes is None or isinstance(axes, int):
+        if not isinstance(axes, tuple | list):
             axes = (axes,) * len(batch)
         if len(axes) != len(batch):
             raise ValueError(
@@ -164,28 +168,33 @@ class _Divided:
                 f"{self.in_axes!r} for {len(batch)} arguments"
             )
         specs = jax.tree.map(self._spec, tuple(axes), is_leaf=lambda axis: axis is None)
-        return jax.tree.broadcast(specs, batch, is_leaf=_is_spec)
+        try:
+            return jax.tree.broadcast(specs, batch, is_leaf=_is_spec)
+        except ValueError as error:
+            raise ValueError(
+                f"{self.name}: in_axes {self.in_axes!r} must be a tree like that of the arguments after params, or a "
+                f"number in place of any part of it, got {jax.tree.structure(batch)}"
+            ) from error
 
     def _spec(self, axis: Any) -> PartitionSpec:
         if axis is None:
             return EVERYWHERE
         try:
-            place = -1 if isinstance(axis, bool) else operator.index(axis)
+            whole = -1 if isinstance(axis, bool) else operator.index(axis)
         except TypeError:
-            place = -1
-        if place < 0:
+            whole = -1
+        if whole < 0:
             raise TypeError(
                 f"{self.name}: in_axes has axes, whole numbers from 0 on, or None, got {axis!r} in {self.in_axes!r}"
             )
-        return PartitionSpec(*[None] * place, AXIS)
+        return PartitionSpec(*[None] * whole, AXIS)
 
     def _size(self, batch: tuple[Any, ...], specs: Any) -> int:
         """How many sequences there are."""
-        pairs = zip(jax.tree.leaves(batch), _leaves(specs), strict=True)
-        held = [(np.shape(a), len(spec) - 1) for a, spec in pairs if spec != EVERYWHERE]
-        sizes = {shape[axis] if axis < len(shape) else 0 for shape, axis in held}
+        sizes = _sizes(batch, specs)
         if len(sizes) != 1 or 0 in sizes:
-            given = ", ".join(f"{shape} with {axis}" for shape, axis in held) or "none"
+            held = _held(batch, specs)
+            given = ", ".join(f"{shape} with {axis}" for shape, axis in held[:4]) or "none"
             raise ValueError(
                 f"{self.name}: every array of a batch must hold as many sequences, at least one, along its axis in "
                 f"in_axes (None: every device gets all of it), got {given}"
@@ -203,12 +212,33 @@ def _is_spec(node: Any) -> bool:
     return isinstance(node, PartitionSpec)
 
 
+def _held(batch: tuple[Any, ...], specs: Any) -> list[tuple[tuple[int, ...], int]]:
+    """The shape of each array that holds a batch, and the axis."""
+    pairs = zip(jax.tree.leaves(batch), _leaves(specs), strict=True)
+    return [(np.shape(a), len(spec) - 1) for a, spec in pairs if spec != EVERYWHERE]
+
+
+def _sizes(batch: tuple[Any, ...], specs: Any) -> set[int]:
+    """How many sequences the arrays hold."""
+    return {shape[axis] if axis < len(shape) else 0 for shape, axis in _held(batch, specs)}
+
+
 def _leaves(specs: Any) -> list[PartitionSpec]:
     return jax.tree.leaves(specs, is_leaf=_is_spec)
 
 
+def _on_one(device: Device, a: Any) -> jax.Array:
+    """An array on a device, also from several."""
+    if isinstance(a, jax.Array) and len(a.sharding.device_set) > 1:
+        return place(make_mesh([device]), a, EVERYWHERE)
+    return jax.device_put(a, device)
+
+
 def _everywhere(mesh: Mesh, tree: Any) -> Any:
-    """Copies of the arrays on every device; what is there already stays, and so do numbers, which have no place."""
+    """Copies of the arrays on every device; what is there already stays.
+
+    Numbers stay numbers, which take the type of the array that they meet.
+    """
     sharding = NamedSharding(mesh, EVERYWHERE)
     leaves, structure = jax.tree.flatten(tree)
     moving = [
@@ -233,7 +263,7 @@ def _put(mesh: Mesh, a: Any, spec: PartitionSpec) -> Any:
     return place(mesh, a, spec) if wait_for_none(mesh) else jax.device_put(a, sharding)
 
 
-def _divided(f: Callable[..., Any], mesh: Mesh, specs: Any, out: Any, given: tuple[Any, ...]) -> Any:
+def _on_all(f: Callable[..., Any], mesh: Mesh, specs: Any, out: Any, given: tuple[Any, ...]) -> Any:
     """What the devices find, put together as `out` says, within a program."""
     run = on_each(f, mesh, (EVERYWHERE, *specs), out)
     if wait_for_none(mesh):
@@ -245,10 +275,10 @@ def _mean(f: Callable[..., Any], mesh: Mesh, specs: Any) -> Program:
     """The mean over the devices of what they find."""
 
     def inside(*given: Any) -> Any:
-        return _divided(lambda *share: jax.lax.pmean(f(*share), AXIS), mesh, specs, EVERYWHERE, given)
+        return _on_all(lambda *share: jax.lax.pmean(f(*share), AXIS), mesh, specs, EVERYWHERE, given)
 
     def apart(*given: Any) -> Any:
-        return _divided(lambda *share: _row(f(*share)), mesh, specs, BY_ROW, given)
+        return _on_all(lambda *share: _row(f(*share)), mesh, specs, BY_ROW, given)
 
     if not wait_for_none(mesh):
         return _compiled(inside, mesh), on_first
@@ -261,10 +291,13 @@ def _map(gather: bool, f: Callable[..., Any], mesh: Mesh, specs: Any) -> Program
     def divided(*given: Any) -> Any:
         everything = jax.tree.map(lambda _: EVERYWHERE, specs, is_leaf=_is_spec)
         whole, share = (_shapes(f, mesh, some, given) for some in (everything, specs))
-        return _divided(f, mesh, specs, jax.tree.map(partial(_along, mesh.size), whole, share), given)
+        sizes = _sizes(given[1:], specs)
+        out = jax.tree.map(partial(_along, sizes.pop(), mesh.size), whole, share)
+        return _on_all(f, mesh, specs, out, given)
 
     def joined(found: Any) -> Any:
-        axes = tuple(a.sharding.spec.index(AXIS) for a in jax.tree.leaves(found))
+        specs = [a.sharding.spec for a in jax.tree.leaves(found)]
+        axes = tuple(spec.index(AXIS) if AXIS in spec else None for spec in specs)  # JAX divides no empty array
         return _join(axes, _shares(mesh, found))
 
     return _compiled(divided, mesh), joined if gather else lambda found: found
@@ -285,14 +318,14 @@ def _shapes(f: Callable[..., Any], mesh: Mesh, specs: Any, given: tuple[Any, ...
     return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), jax.eval_shape(rows, *given))
 
 
-def _along(devices: int, whole: jax.ShapeDtypeStruct, share: jax.ShapeDtypeStruct) -> PartitionSpec:
-    """The axis along which what a function gives holds the batch: shorter for a share, by as much as the batch is."""
+def _along(batch: int, devices: int, whole: jax.ShapeDtypeStruct, share: jax.ShapeDtypeStruct) -> PartitionSpec:
+    """The axis along which what a function gives holds the batch, and for a share as much less."""
     pairs = list(zip(whole.shape, share.shape, strict=False))
     axes = [k for k, (many, few) in enumerate(pairs) if many != few]
-    if len(axes) != 1 or whole.ndim != share.ndim or whole.shape[axes[0]] != devices * share.shape[axes[0]]:
+    if len(axes) != 1 or whole.ndim != share.ndim or pairs[axes[0]] != (batch, batch // devices):
         raise ValueError(
-            "map_batch: the function must give arrays that hold the batch along one of their axes, got shape "
-            f"{whole.shape} for the whole batch and {share.shape} for a device's share"
+            f"map_batch: the function must give arrays that hold the batch, {batch}, along one of their axes, got "
+            f"shape {whole.shape} for the whole batch and {share.shape} for a device's share"
         )
     return PartitionSpec(*[None] * axes[0], AXIS)
 
@@ -312,7 +345,9 @@ def _average(shares: list[Any]) -> Any:
 
 
 @partial(jax.jit, static_argnums=0)
-def _join(axes: tuple[int, ...], shares: list[Any]) -> Any:
+def _join(axes: tuple[int | None, ...], shares: list[Any]) -> Any:
     leaves, structure = zip(*map(jax.tree.flatten, shares), strict=True)
-    joined = [jnp.concatenate(parts, axis) for axis, *parts in zip(axes, *leaves, strict=True)]
+    joined = [
+        parts[0] if axis is None else jnp.concatenate(parts, axis) for axis, *parts in zip(axes, *leaves, strict=True)
+    ]
     return jax.tree.unflatten(structure[0], joined)

@@ -31,7 +31,9 @@ TRAIN_STATE: Any = TrainState(*cast(Any, (EVERYWHERE, EVERYWHERE, BY_ROW, EVERYW
 
 # XLA's default is half of what AVX-512 has; other processors take what they have.
 COMPILER_OPTIONS = {"xla_cpu_prefer_vector_width": 512}
-COLLECTIVE = re.compile(r" (all-reduce|all-gather|all-to-all|reduce-scatter|collective-\w+?)(?:-start)?\(")
+COLLECTIVE = re.compile(
+    r" (all-reduce|ragged-all-to-all|all-gather|all-to-all|reduce-scatter|collective-\w+?)(?:-start)?\("
+)
 ALONE = "axis_index", "pvary", "pcast"  # what has an axis' name, and asks nothing of its other devices
 SILENT = "a function that is divided among CPU devices must not speak to other devices"
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
@@ -207,8 +209,9 @@ def refuse_collectives(jaxpr: Any) -> None:
         ValueError: it has a collective operation, which CPU devices may never come back from.
     """
     for equation in jaxpr.eqns:
-        named = str(equation.params.get("axes", "")) + str(equation.params.get("axis_name", ""))
-        if repr(AXIS) in named and equation.primitive.name not in ALONE:
+        axes = [equation.params.get(name) for name in ("axes", "axis_name")]
+        named = any(axis == AXIS or (isinstance(axis, tuple | list) and AXIS in axis) for axis in axes)
+        if named and equation.primitive.name not in ALONE:
             raise ValueError(f"{SILENT}, but it has {equation.primitive.name}")
         for inner in jax.tree.leaves(list(equation.params.values())):  # branches come as tuples
             if hasattr(inner, "eqns"):

@@ -14,7 +14,7 @@ from jaxrnn.unfold import sizes
 
 
 def product(A: jax.Array, B: jax.Array) -> jax.Array:
-    """`A @ B` for matrices of float32, shared by the cores where that pays."""
+    """`A @ B` for two matrices, shared by the cores where that pays; these `jax.linear_transpose` does not take."""
     # JAX's setting may name what a convolution has not: an algorithm, such as that of bfloat16.
     if jax.config.values["jax_default_matmul_precision"] is None and sizes.sharing_pays(A, B):
         return shared_product(A, B)
