@@ -30,7 +30,7 @@ def agree(found: Any, wanted: Any) -> None:
     assert jax.tree.structure(found) == jax.tree.structure(wanted)
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
         assert a.dtype == b.dtype
-        assert a.devices() == {jax.devices()[0]}
+        assert a.devices() == {jax.devices("cpu")[0]}
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
@@ -38,7 +38,7 @@ def agree(found: Any, wanted: Any) -> None:
 @pytest.mark.parametrize("size", [6, 5])  # five are not divided
 def test_value_and_gradient_are_those_of_the_whole_batch(rng, key, devices, size):
     params, batch = CELL.init(key), batch_of(rng, size)
-    found = value_and_grad(loss, in_axes=AXES, devices=jax.devices()[:devices])
+    found = value_and_grad(loss, in_axes=AXES, devices=jax.devices("cpu")[:devices])
     wanted = jax.jit(jax.value_and_grad(loss))
     agree(found(params, *batch), wanted(params, *batch))
     moved = jax.tree.map(lambda p: 2 * p, params)
@@ -56,7 +56,7 @@ def test_axes_are_named_as_in_vmap(rng, key, devices):
     named = {"xs": xs.swapaxes(0, 1), "lengths": lengths, "none": None}
     wanted = jax.jit(jax.value_and_grad(scaled))(params, named, 0.5, key)
     for axes in (0, {"xs": 0, "lengths": 0, "none": 0}):
-        found = value_and_grad(scaled, in_axes=(axes, None, None), devices=jax.devices()[:devices])
+        found = value_and_grad(scaled, in_axes=(axes, None, None), devices=jax.devices("cpu")[:devices])
         agree(found(params, named, 0.5, key), wanted)
 
 
@@ -69,7 +69,7 @@ def test_types_are_those_of_the_function(devices):
         assert nothing is None
         return jnp.mean(jnp.mean(xs, 0) * params["w"] * scale)
 
-    run = value_and_grad(scaled, in_axes=(1, None, None), devices=jax.devices()[:devices])
+    run = value_and_grad(scaled, in_axes=(1, None, None), devices=jax.devices("cpu")[:devices])
     given = {"w": jnp.float16(1)}, xs, 1.0, None
     value, grads = run(*given)
     assert value.dtype == grads["w"].dtype == jnp.float16
@@ -78,7 +78,7 @@ def test_types_are_those_of_the_function(devices):
 
 def test_it_goes_by_the_settings_of_jax(rng):
     xs = rng.normal(size=(3, 4))
-    run = value_and_grad(lambda params, xs: jnp.mean(xs * params, dtype=float), devices=jax.devices()[:2])
+    run = value_and_grad(lambda params, xs: jnp.mean(xs * params, dtype=float), devices=jax.devices("cpu")[:2])
     assert run(np.float32(2), xs)[0].dtype == jnp.float32
     with jax.enable_x64(True):
         assert run(np.float32(2), xs)[0].dtype == jnp.float64
@@ -88,7 +88,7 @@ def test_an_accelerator_adds_within_the_program(rng, key, monkeypatch):
     """Two devices of a CPU in their place: one program, waited for, with its all-reduce."""
     params, batch = CELL.init(key), batch_of(rng)
     monkeypatch.setattr(data_parallel, "wait_for_none", lambda mesh: False)
-    found = jax.block_until_ready(value_and_grad(loss, in_axes=AXES, devices=jax.devices()[:2])(params, *batch))
+    found = jax.block_until_ready(value_and_grad(loss, in_axes=AXES, devices=jax.devices("cpu")[:2])(params, *batch))
     agree(found, jax.jit(jax.value_and_grad(loss))(params, *batch))
 
 
@@ -101,7 +101,7 @@ def test_map_batch_is_the_function(rng, key, devices):
         return found.outputs, found.final
 
     wanted = jax.jit(run)(params, xs, lengths)
-    on = partial(map_batch, in_axes=AXES, devices=jax.devices()[:devices])
+    on = partial(map_batch, in_axes=AXES, devices=jax.devices("cpu")[:devices])
     agree(on(run)(params, xs, lengths), wanted)
     agree(on(lambda *given: run(*given)[0])(params, xs, lengths), wanted[0])
     agree(on(lambda *given: run(*given)[0].sum((0, 2)))(params, xs, lengths), wanted[0].sum((0, 2)))
@@ -109,7 +109,7 @@ def test_map_batch_is_the_function(rng, key, devices):
 
 def test_what_is_not_gathered_stays_divided_and_goes_on(rng):
     xs, _ = batch_of(rng)
-    twice = map_batch(lambda _, xs: 2 * xs, gather=False, devices=jax.devices()[:2])
+    twice = map_batch(lambda _, xs: 2 * xs, gather=False, devices=jax.devices("cpu")[:2])
     once = twice({}, xs)
     with jax.transfer_guard("disallow_explicit"):
         found = twice({}, once)
@@ -130,8 +130,8 @@ def test_a_loop_of_thousands_of_steps_ends_where_that_of_one_device_does():
             params = move(params, gradient(params, xs)[1])
         return params
 
-    two = trained(value_and_grad(line, devices=jax.devices()[:2]))
-    agree(two, trained(value_and_grad(line, devices=jax.devices()[:1])))
+    two = trained(value_and_grad(line, devices=jax.devices("cpu")[:2]))
+    agree(two, trained(value_and_grad(line, devices=jax.devices("cpu")[:1])))
     np.testing.assert_allclose(two["w"], 3, atol=1e-4)
 
 
@@ -142,7 +142,7 @@ def test_it_compiles_once_for_a_shape(rng, key):
         traced.append(xs.shape)
         return loss(params, xs, lengths)
 
-    run, params = value_and_grad(seen, in_axes=AXES, devices=jax.devices()[:2]), CELL.init(key)
+    run, params = value_and_grad(seen, in_axes=AXES, devices=jax.devices("cpu")[:2]), CELL.init(key)
     for size in (6, 4):
         run(params, *batch_of(rng, size))
     assert set(traced) == {(5, 3, 2), (5, 2, 2)}
@@ -184,7 +184,7 @@ def test_what_holds_no_batch_is_refused(rng, key, axes, error, says):
 )
 def test_what_gives_no_batch_is_refused(rng, function, says):
     with pytest.raises(ValueError, match=says):
-        map_batch(lambda _, xs: function(xs), devices=jax.devices()[:2])({}, batch_of(rng)[0])
+        map_batch(lambda _, xs: function(xs), devices=jax.devices("cpu")[:2])({}, batch_of(rng)[0])
 
 
 @pytest.mark.parametrize("within", [jax.jit, jax.vmap, jax.grad], ids=["jit", "vmap", "grad"])
@@ -193,19 +193,24 @@ def test_it_is_no_part_of_another_program(rng, within, devices):
     xs = rng.normal(size=(3, 4)).astype(np.float32)
 
     def outer(scale: Any) -> jax.Array:
-        return value_and_grad(lambda p, xs: jnp.mean(p * xs) * scale, devices=jax.devices()[:devices])(scale, xs)[0]
+        return value_and_grad(lambda p, xs: jnp.mean(p * xs) * scale, devices=jax.devices("cpu")[:devices])(scale, xs)[
+            0
+        ]
 
     with pytest.raises(TypeError, match=r"outside of jax\.jit"):
         within(outer)(np.ones(3, np.float32) if within is jax.vmap else np.float32(2))
+    two = jax.devices("cpu")[:2]
     if devices == 2:  # what is traced is nowhere but in the loss
         with pytest.raises(TypeError, match=r"outside of jax\.jit"):
-            jax.vmap(lambda s: value_and_grad(lambda p, xs: s * jnp.mean(p * xs))(np.float32(2), xs)[0])(jnp.ones(2))
+            jax.vmap(lambda s: value_and_grad(lambda p, xs: s * jnp.mean(p * xs), devices=two)(np.float32(2), xs)[0])(
+                jnp.ones(2)
+            )
     with pytest.raises(TypeError, match=r"outside of jax\.jit"):
-        jax.jit(lambda: map_batch(lambda p, xs: p * xs, devices=jax.devices()[:devices])(np.float32(2), xs))()
+        jax.jit(lambda: map_batch(lambda p, xs: p * xs, devices=jax.devices("cpu")[:devices])(np.float32(2), xs))()
 
 
 def test_devices_that_speak_to_one_another_are_refused(rng):
-    xs, two = rng.normal(size=(3, 4)).astype(np.float32), jax.devices()[:2]
+    xs, two = rng.normal(size=(3, 4)).astype(np.float32), jax.devices("cpu")[:2]
 
     def talks(params: Any, xs: Any) -> jax.Array:
         return jax.lax.cond(xs[0, 0] > 0, lambda x: jax.lax.pmean(x, AXIS), lambda x: x, xs)
@@ -221,7 +226,7 @@ def test_devices_that_speak_to_one_another_are_refused(rng):
     np.testing.assert_allclose(own, xs + np.array([[0, 0, 1, 1]]), rtol=1e-6)
 
 
-@pytest.mark.parametrize("devices", [[], [jax.devices()[0]] * 2])
+@pytest.mark.parametrize("devices", [[], [jax.devices("cpu")[0]] * 2])
 def test_devices_are_different_ones(rng, devices):
     with pytest.raises(ValueError, match="different ones, at least one"):
         map_batch(lambda _, xs: xs, devices=devices)({}, batch_of(rng)[0])
@@ -229,7 +234,10 @@ def test_devices_are_different_ones(rng, devices):
 
 def test_it_has_a_mesh_of_its_own(rng, key):
     params, batch = CELL.init(key), batch_of(rng, 5)
-    with jax.set_mesh(jax.make_mesh((2,), ("x",))), pytest.raises(ValueError, match=r"outside of jax\.set_mesh"):
+    with (
+        jax.set_mesh(jax.make_mesh((2,), ("x",), devices=jax.devices("cpu")[:2])),
+        pytest.raises(ValueError, match=r"outside of jax\.set_mesh"),
+    ):
         value_and_grad(loss, in_axes=AXES)(params, *batch)
 
 
@@ -237,9 +245,11 @@ def test_it_has_a_mesh_of_its_own(rng, key):
 def test_arrays_come_from_wherever_they_are(rng, key, devices):
     """From two devices, with axes that are explicit, to one and to two; in trees of other names; and empty."""
     xs, _ = batch_of(rng)
-    mesh = jax.make_mesh((2,), ("x",))
+    mesh = jax.make_mesh((2,), ("x",), devices=jax.devices("cpu")[:2])
     there = jax.device_put(jnp.asarray(xs), jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))
-    run = map_batch(lambda params, given: jax.tree.map(lambda a: params * a, given), devices=jax.devices()[:devices])
+    run = map_batch(
+        lambda params, given: jax.tree.map(lambda a: params * a, given), devices=jax.devices("cpu")[:devices]
+    )
     np.testing.assert_array_equal(run(there[0, 0, 0], {"xs": there})["xs"], xs[0, 0, 0] * xs)
     np.testing.assert_array_equal(run(2.0, {"ys": xs})["ys"], 2 * xs)
     assert run(2.0, xs[:0]).shape == (0, 6, 2)
