@@ -16,6 +16,7 @@ from jaxrnn.training.devices import (
     BY_ROW,
     EVERYWHERE,
     Device,
+    average,
     choose,
     make_mesh,
     on_each,
@@ -23,6 +24,7 @@ from jaxrnn.training.devices import (
     options,
     place,
     refuse_collectives,
+    shares,
     wait_for_none,
 )
 from jaxrnn.training.state import Params
@@ -282,7 +284,7 @@ def _mean(f: Callable[..., Any], mesh: Mesh, specs: Any) -> Program:
 
     if not wait_for_none(mesh):
         return _compiled(inside, mesh), on_first
-    return _compiled(apart, mesh), lambda found: _average(_shares(mesh, found))
+    return _compiled(apart, mesh), lambda found: average(shares(mesh, found))
 
 
 def _map(gather: bool, f: Callable[..., Any], mesh: Mesh, specs: Any) -> Program:
@@ -298,7 +300,7 @@ def _map(gather: bool, f: Callable[..., Any], mesh: Mesh, specs: Any) -> Program
     def joined(found: Any) -> Any:
         specs = [a.sharding.spec for a in jax.tree.leaves(found)]
         axes = tuple(spec.index(AXIS) if AXIS in spec else None for spec in specs)  # JAX divides no empty array
-        return _join(axes, _shares(mesh, found))
+        return _join(axes, shares(mesh, found))
 
     return _compiled(divided, mesh), joined if gather else lambda found: found
 
@@ -330,24 +332,10 @@ def _along(batch: int, devices: int, whole: jax.ShapeDtypeStruct, share: jax.Sha
     return PartitionSpec(*[None] * axes[0], AXIS)
 
 
-def _shares(mesh: Mesh, tree: Any) -> list[Any]:
-    """What each device has of the arrays, on the first device."""
-    leaves, structure = jax.tree.flatten(tree)
-    shares = ([a.addressable_data(k) for a in leaves] for k in range(mesh.size))
-    own, *others = (jax.tree.unflatten(structure, share) for share in shares)
-    return [own, *(jax.device_put(share, mesh.devices.flat[0]) for share in others)]
-
-
-@jax.jit
-def _average(shares: list[Any]) -> Any:
-    # Divided before they are added: 16 bits hold the mean where they may not hold the sum.
-    return jax.tree.map(lambda *rows: sum(row[0] / len(rows) for row in rows), *shares)
-
-
 @partial(jax.jit, static_argnums=0)
-def _join(axes: tuple[int | None, ...], shares: list[Any]) -> Any:
-    leaves, structure = zip(*map(jax.tree.flatten, shares), strict=True)
+def _join(axes: tuple[int | None, ...], parts: list[Any]) -> Any:
+    leaves, structure = zip(*map(jax.tree.flatten, parts), strict=True)
     joined = [
-        parts[0] if axis is None else jnp.concatenate(parts, axis) for axis, *parts in zip(axes, *leaves, strict=True)
+        same[0] if axis is None else jnp.concatenate(same, axis) for axis, *same in zip(axes, *leaves, strict=True)
     ]
     return jax.tree.unflatten(structure[0], joined)

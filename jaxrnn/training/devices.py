@@ -96,6 +96,21 @@ def on_first(tree: Any) -> Any:
     return jax.tree.map(lambda a: a.addressable_data(0), tree)
 
 
+def shares(mesh: Mesh, tree: Any) -> list[Any]:
+    """What each device has of the arrays, on the first device."""
+    leaves, structure = jax.tree.flatten(tree)
+    of_each = ([a.addressable_data(k) for a in leaves] for k in range(mesh.size))
+    own, *others = (jax.tree.unflatten(structure, share) for share in of_each)
+    return [own, *(jax.device_put(share, mesh.devices.flat[0]) for share in others)]
+
+
+@jax.jit
+def average(shares: list[Any]) -> Any:
+    """The mean of the devices' arrays, of which each holds one row."""
+    # Divided before they are added: 16 bits hold the mean where they may not hold the sum.
+    return jax.tree.map(lambda *rows: sum(row[0] / len(rows) for row in rows), *shares)
+
+
 def on_each(f: Callable, mesh: Mesh, in_specs: Any, out_specs: Any) -> Callable:
     """Run f on each device's share. What leaves "everywhere" is equal on every device by construction, so unchecked."""
     return jax.shard_map(f, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
@@ -178,11 +193,11 @@ def _averaged_outside(
     mean = jax.ShapeDtypeStruct(flat.shape, flat.dtype, sharding=everywhere)
     move = without_collectives(move.lower(train_state, mean).compile())
     share = jax.ShapeDtypeStruct((1, *flat.shape), flat.dtype, sharding=jax.sharding.SingleDeviceSharding(first))
-    average = jax.jit(lambda shares: sum(s[0] / len(shares) for s in shares)).lower([share] * len(devices)).compile()
+    compiled = average.lower([share] * len(devices)).compile()
 
     def step(train_state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         grads, state, key, metrics = own(train_state, batch)
-        mean = average([jax.device_put(shard.data, first) for shard in grads.addressable_shards])
+        mean = compiled(shares(mesh, grads))
         mean = [jax.device_put(mean, device) for device in devices]
         mean = jax.make_array_from_single_device_arrays(flat.shape, everywhere, mean)
         return move(train_state._replace(state=state, key=key), mean), metrics
